@@ -1,0 +1,1 @@
+"""GP-NeRF: generalised novel-view colour, depth and semantics from posed photos."""

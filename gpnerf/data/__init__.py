@@ -1,0 +1,1 @@
+"""Scenes on disk, label maps, view selection and the examples built from them."""

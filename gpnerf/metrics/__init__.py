@@ -1,0 +1,1 @@
+"""Scores of rendered views; pure functions and summable states."""

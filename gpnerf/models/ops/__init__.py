@@ -1,0 +1,1 @@
+"""Fast paths, each beside the plain version that defines its meaning."""

@@ -1,0 +1,72 @@
+"""Reads the golden files: arrays by key, `meta`, and inputs that are stored as a hashfill expression only."""
+
+import ast
+import json
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import hashfill
+
+FOLDER = Path(os.environ.get("GPNERF_GOLDEN", Path(__file__).parent / "golden"))
+_CALL = re.compile(r"tensor\(\s*'(?P<name>[^']+)'\s*,\s*(?P<rest>.*)\)")
+
+
+class Golden:
+    """One golden file, e.g. `Golden("02_projector")`."""
+
+    def __init__(self, name: str) -> None:
+        with np.load(FOLDER / f"{name}.npz") as archive:
+            self.arrays = {key: archive[key] for key in archive.files}
+        self.meta = json.loads(str(self.arrays.pop("meta")))
+        self.seed = int(self.meta["hash_seed"])
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.arrays
+
+    def __getitem__(self, key: str) -> Tensor:
+        return torch.from_numpy(np.array(self.arrays[key]))
+
+    def numpy(self, key: str) -> np.ndarray:
+        return self.arrays[key]
+
+    def weights(self) -> dict[str, Tensor]:
+        """The stored state dict (keys `w/...`)."""
+        return {key[2:]: self[key] for key in self.arrays if key.startswith("w/")}
+
+    def hashed(self, expression: str) -> Tensor:
+        """The tensor that a text like "hashfill.tensor('fpn.x0', (2, 64, 32, 40), -1, 1, seed=0)" describes."""
+        match = _CALL.search(expression)
+        assert match, f"not a hashfill expression: {expression}"
+        call = ast.parse(f"f({match['rest']})", mode="eval").body
+        assert isinstance(call, ast.Call)
+        shape, low, high = (ast.literal_eval(argument) for argument in call.args)
+        seeds = [ast.literal_eval(k.value) for k in call.keywords if k.arg == "seed"]
+        return self.tensor(match["name"], shape, low, high, seeds[0] if seeds else None)
+
+    def tensor(self, name: str, shape: tuple[int, ...], low: float = -1.0, high: float = 1.0, seed: int | None = None) -> Tensor:
+        """hashfill's `tensor`, with the file's own seed unless another is given."""
+        return torch.from_numpy(hashfill.tensor(name, shape, low, high, self.seed if seed is None else seed))
+
+
+def fill(shapes: dict[str, tuple[int, ...]], seed: int) -> dict[str, Tensor]:
+    """A state dict whose every entry is hashfill's value for its released name."""
+    return {name: torch.from_numpy(hashfill.param(name, shape, seed)) for name, shape in shapes.items()}
+
+
+def assert_close(actual: Tensor, expected: Tensor, tolerance: float, floor: float = 1.0) -> None:
+    """|a - b| <= tolerance * max(floor, max|b|), the rule of the golden files' README."""
+    assert actual.shape == expected.shape, f"{tuple(actual.shape)} against {tuple(expected.shape)}"
+    bound = tolerance * max(floor, float(expected.abs().max()))
+    worst = float((actual.double() - expected.double()).abs().max())
+    assert worst <= bound, f"largest difference {worst:.3g} exceeds {bound:.3g}"
+
+
+def assert_norms_close(actual: Tensor, expected: Tensor, tolerance: float) -> None:
+    """Gradient norms, with a floor for those whose true value is 0 and which hold rounding noise only."""
+    bound = tolerance * torch.maximum(expected.abs(), 1e-5 * expected.abs().max())
+    assert bool(((actual - expected).abs() <= bound).all()), float(((actual - expected).abs() / bound).max())
