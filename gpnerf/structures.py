@@ -5,17 +5,20 @@ depth along the camera z axis; RGB float in [0, 1]; images are channels first.
 """
 
 from dataclasses import dataclass, fields, replace
-from typing import Self
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
 
+_Moved = TypeVar("_Moved", bound="Movable")
+
+
 class Movable:
     """Gives a frozen dataclass `.to(device)`, applied to every tensor field and nested structure."""
 
-    def to(self, device: torch.device | str) -> Self:
+    def to(self: _Moved, device: torch.device | str) -> _Moved:
         moved = {
             field.name: value.to(device)
             for field in fields(self)  # type: ignore[arg-type]

@@ -1,0 +1,94 @@
+"""Pinhole geometry: rays of pixels, projection into views, relative viewing directions.
+
+OpenCV axes, camera-to-world poses, pixel centres at integers, depth along the camera z axis.
+"""
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from gpnerf.structures import Cameras, Rays
+
+# A point on a camera's plane has no image; these bounds keep its projection finite (and outside every image).
+_SMALLEST_DEPTH = 1e-8
+_LARGEST_PIXEL = 1e6
+_SMALLEST_NORM = 1e-6
+
+
+def pixel_grid(height: int, width: int, stride: int = 1, device: torch.device | None = None) -> Int64[Tensor, "pixels 2"]:
+    """Pixels (u, v) of an image in row-major order, every `stride`-th row and column."""
+    rows = torch.arange(0, height, stride, device=device)
+    columns = torch.arange(0, width, stride, device=device)
+    v, u = torch.meshgrid(rows, columns, indexing="ij")
+    return torch.stack([u, v], dim=-1).reshape(-1, 2)
+
+
+def camera_rays(camera: Cameras, pixels: Int64[Tensor, "rays 2"]) -> Rays:
+    """Rays through pixel centres: direction R K^-1 (u, v, 1), not normalised, so that z along it is depth."""
+    homogeneous = torch.cat([pixels.float(), torch.ones_like(pixels[:, :1]).float()], dim=-1)
+    rotation = camera.cam_to_world[:3, :3]
+    directions = homogeneous @ (rotation @ torch.linalg.inv(camera.intrinsics)).T
+    origins = camera.cam_to_world[:3, 3].expand_as(directions)
+    return Rays(origins, directions, pixels)
+
+
+def points_on_rays(rays: Rays, z: Float[Tensor, "rays samples"]) -> Float[Tensor, "rays samples 3"]:
+    """World positions at depths z (metres)."""
+    return rays.origins[:, None] + z[..., None] * rays.directions[:, None]
+
+
+def project(
+    points: Float[Tensor, "rays samples 3"], cameras: Cameras
+) -> tuple[Float[Tensor, "views rays samples 2"], Bool[Tensor, "views rays samples"]]:
+    """Pixel positions (x, y) of world points in every view, and whether they lie in front of it.
+
+    Depth is bounded below by 1e-8 and pixels by +-1e6, so that every output is finite.
+    """
+    world_to_pixel = cameras.intrinsics @ torch.linalg.inv(cameras.cam_to_world)[:, :3]
+    flat = points.reshape(-1, 3)
+    projected = flat @ world_to_pixel[:, :, :3].transpose(1, 2) + world_to_pixel[:, None, :, 3]
+    depth = projected[..., 2:]
+    pixels = (projected[..., :2] / depth.clamp(min=_SMALLEST_DEPTH)).clamp(-_LARGEST_PIXEL, _LARGEST_PIXEL)
+    shape = (-1, *points.shape[:2])
+    return pixels.reshape(*shape, 2), (depth[..., 0] > 0).reshape(shape)
+
+
+def inside_image(
+    pixels: Float[Tensor, "views rays samples 2"], height: int, width: int
+) -> Bool[Tensor, "views rays samples"]:
+    """Whether pixel positions lie within [0, width - 1] x [0, height - 1], borders included."""
+    x, y = pixels.unbind(-1)
+    return (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
+
+
+def normalised_pixels(
+    pixels: Float[Tensor, "views rays samples 2"], height: int, width: int
+) -> Float[Tensor, "views rays samples 2"]:
+    """Pixel positions as `grid_sample` coordinates: corners' centres at -1 and 1 (align_corners=True)."""
+    size = pixels.new_tensor([width - 1, height - 1])
+    return 2 * pixels / size - 1
+
+
+def unit(vectors: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3"]:
+    """Vectors divided by their length plus 1e-6, so that a zero vector stays zero."""
+    return vectors / (vectors.norm(dim=-1, keepdim=True) + _SMALLEST_NORM)
+
+
+def relative_directions(
+    points: Float[Tensor, "rays samples 3"],
+    target_origins: Float[Tensor, "rays 3"],
+    source_origins: Float[Tensor, "views 3"],
+) -> Float[Tensor, "rays samples views 4"]:
+    """How a source looks at a point compared with the target: unit difference of the two unit viewing
+    directions (point to camera centre), and their dot product."""
+    target = unit(target_origins[:, None] - points)[:, :, None]
+    source = unit(source_origins - points[:, :, None])
+    difference = target - source
+    length = difference.norm(dim=-1, keepdim=True).clamp(min=_SMALLEST_NORM)
+    return torch.cat([difference / length, (target * source).sum(-1, keepdim=True)], dim=-1)
+
+
+def positional_encoding(values: Float[Tensor, "*batch dims"], octaves: int) -> Float[Tensor, "*batch encoded"]:
+    """The value, then sin and cos of 2^k times it for k = 0 .. octaves-1 (no pi): dims * (1 + 2 * octaves) numbers."""
+    scaled = [values * 2.0**k for k in range(octaves)]
+    return torch.cat([values, *(wave(x) for x in scaled for wave in (torch.sin, torch.cos))], dim=-1)

@@ -1,0 +1,141 @@
+"""The two attentions of the renderer: over source views (subtraction) and over the samples of a ray (dot product)."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+# The blocks' norms use a smaller epsilon than the final one; released weights depend on it.
+BLOCK_NORM_EPS = 1e-6
+_MASKED_SCORE = -1e9
+
+
+class FeedForward(nn.Module):
+    """Linear, ReLU, Linear with dropout after each."""
+
+    def __init__(self, width: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.up = nn.Linear(width, hidden)
+        self.down = nn.Linear(hidden, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
+        return self.dropout(self.down(self.dropout(F.relu(self.up(x)))))
+
+
+class ViewAttention(nn.Module):
+    """Subtraction attention of each sample over its source views, one weight per channel.
+
+    keys K = Wk h, values V = Wv K (made from the projected key), positions p = MLP(relative direction);
+    weights A = softmax over views of MLP(K - Q + p); output Wo sum_i A_i (V_i + p_i).
+    """
+
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        hidden = width // 8
+        self.query = nn.Linear(width, width, bias=False)
+        self.key = nn.Linear(width, width, bias=False)
+        self.value = nn.Linear(width, width, bias=False)
+        self.position = nn.Sequential(nn.Linear(4, hidden), nn.ReLU(), nn.Linear(hidden, width))
+        self.score = nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, width))
+        self.out = nn.Linear(width, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self,
+        q: Float[Tensor, "rays samples width"],
+        views: Float[Tensor, "rays samples views width"],
+        relative: Float[Tensor, "rays samples views 4"],
+        mask: Bool[Tensor, "rays samples views"],
+        plain: bool = False,
+    ) -> tuple[Float[Tensor, "rays samples width"], Float[Tensor, "rays samples views width"]]:
+        """Attended features, and the attention weights after dropout.
+
+        `plain` evaluates the formulas as written; otherwise consecutive linear maps are multiplied out first.
+        """
+        values, scores = (self._plain if plain else self._folded)(q, views, relative)
+        scores = scores.masked_fill(~mask[..., None], _MASKED_SCORE)
+        attention = self.dropout(torch.softmax(scores, dim=2))
+        return self.dropout(self.out((attention * values).sum(dim=2))), attention
+
+    def _plain(self, q: Tensor, views: Tensor, relative: Tensor) -> tuple[Tensor, Tensor]:
+        key = self.key(views)
+        position = self.position(relative)
+        return self.value(key) + position, self.score(key - self.query(q)[:, :, None] + position)
+
+    def _folded(self, q: Tensor, views: Tensor, relative: Tensor) -> tuple[Tensor, Tensor]:
+        """The same numbers with W_v W_k, S_1 W_k, S_1 W_q and S_1 P_2 multiplied out (S: score, P: position MLP):
+        nothing as wide as a key is made for the scores, whose first layer is eight times narrower."""
+        first, last = self.score[0], self.score[2]
+        position_first, position_last = self.position[0], self.position[2]
+        width = first.in_features
+        both = torch.cat([self.value.weight, first.weight])  # what reads a key: values and scores
+        position_both = torch.cat([position_last.weight, first.weight @ position_last.weight])
+        bias = torch.cat([position_last.bias, first.weight @ position_last.bias + first.bias])
+        hidden = F.relu(position_first(relative))
+        projected = F.linear(views, both @ self.key.weight) + F.linear(hidden, position_both, bias)
+        values, pre_score = projected[..., :width], projected[..., width:]
+        query = F.linear(q, first.weight @ self.query.weight)
+        return values, last(F.relu(pre_score - query[:, :, None]))
+
+
+class RayAttention(nn.Module):
+    """Multi-head self-attention over the samples of a ray."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        if width % heads:
+            raise ValueError(f"width {width} is not a multiple of {heads} heads")
+        self.heads = heads
+        self.query = nn.Linear(width, width, bias=False)
+        self.key = nn.Linear(width, width, bias=False)
+        self.value = nn.Linear(width, width, bias=False)
+        self.out = nn.Linear(width, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self, x: Float[Tensor, "rays samples width"]
+    ) -> tuple[Float[Tensor, "rays samples width"], Float[Tensor, "rays heads samples samples"]]:
+        """Attended features, and the attention [ray, head, query sample, key sample] after dropout."""
+        query, key, value = (self._split(project(x)) for project in (self.query, self.key, self.value))
+        scores = query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5
+        attention = self.dropout(torch.softmax(scores, dim=-1))
+        joined = (attention @ value).transpose(1, 2).flatten(2)
+        return self.dropout(self.out(joined)), attention
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+class ViewBlock(nn.Module):
+    """View attention and feed-forward, each with a residual connection."""
+
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(width, eps=BLOCK_NORM_EPS)
+        self.attention = ViewAttention(width, dropout)
+        self.feed_forward_norm = nn.LayerNorm(width, eps=BLOCK_NORM_EPS)
+        self.feed_forward = FeedForward(width, 4 * width, dropout)
+
+    def forward(
+        self, q: Tensor, views: Tensor, relative: Tensor, mask: Tensor, plain: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        attended, attention = self.attention(self.attention_norm(q), views, relative, mask, plain)
+        q = q + attended
+        return q + self.feed_forward(self.feed_forward_norm(q)), attention
+
+
+class RayBlock(nn.Module):
+    """Ray attention and feed-forward, each with a residual connection."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(width, eps=BLOCK_NORM_EPS)
+        self.attention = RayAttention(width, heads, dropout)
+        self.feed_forward_norm = nn.LayerNorm(width, eps=BLOCK_NORM_EPS)
+        self.feed_forward = FeedForward(width, 4 * width, dropout)
+
+    def forward(self, q: Tensor) -> tuple[Tensor, Tensor]:
+        attended, attention = self.attention(self.attention_norm(q))
+        q = q + attended
+        return q + self.feed_forward(self.feed_forward_norm(q)), attention

@@ -1,0 +1,116 @@
+"""GP-NeRF as one module: encoder, feature pyramid, ray renderer and perception head."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from gpnerf.models.encoder import Encoder
+from gpnerf.models.feature_map import Compat, feature_cells, insert_cells, read_cells
+from gpnerf.models.fpn import FeaturePyramid
+from gpnerf.models.heads import PerceptionHead
+from gpnerf.models.projection import SourceMaps
+from gpnerf.models.ray_renderer import RayRenderer
+from gpnerf.structures import Example, RayOutput, Rays, SourceViews
+
+
+@dataclass(frozen=True)
+class StepOutput:
+    """What one training step's losses need: both passes, the target's logits, and its real features at the rays."""
+
+    coarse: RayOutput
+    fine: RayOutput | None
+    logits: Float[Tensor, "outputs height width"] | None
+    reference: Float[Tensor, "rays channels"] | None
+
+    @property
+    def last(self) -> RayOutput:
+        """The pass that carries semantics: the fine one where there is one."""
+        return self.coarse if self.fine is None else self.fine
+
+
+class GPNeRF(nn.Module):
+    """The whole model; `forward` is a training step's outputs.
+
+    Args:
+        encoder, renderer: always there.
+        fpn, head: semantic features and their decoder; both None for label rendering by a linear layer.
+        colour_features: channels of the encoder's output that the coarse pass reads (the rest is the fine pass's).
+        insert: put the rendered features into the target's real map before the head (paper, Fig. 3a).
+        detach_reference: keep rendering losses out of the feature pyramid.
+        compat: `release` maps pixels to feature cells as the released program does.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        renderer: RayRenderer,
+        fpn: FeaturePyramid | None,
+        head: PerceptionHead | None,
+        colour_features: int,
+        insert: bool = True,
+        detach_reference: bool = True,
+        compat: Compat = "none",
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.renderer = renderer
+        self.fpn = fpn
+        self.head = head
+        self.colour_features = colour_features
+        self.insert = insert
+        self.detach_reference = detach_reference
+        self.compat: Compat = compat
+
+    def forward(
+        self, example: Example, rays: Rays, field: bool = False, generator: torch.Generator | None = None
+    ) -> StepOutput:
+        """Render the rays of the example's target; decode its real features, with the rendered ones inserted.
+
+        `field` asks for per-sample semantic features; `generator` jitters the samples along the rays.
+        """
+        if self.fpn is None or self.head is None:
+            maps = self.encode_sources(example.sources)
+            coarse, fine = self.renderer(rays, maps, example.near, example.far, generator=generator)
+            return StepOutput(coarse, fine, None, None)
+        # One encoder pass over sources and target; instance norms keep the images independent.
+        images = torch.cat([example.sources.images, example.target.image[None]])
+        colour, semantic = self._encode(images)
+        assert semantic is not None
+        real = semantic[-1]
+        sources = semantic[:-1].detach() if self.detach_reference else semantic[:-1]
+        maps = self._maps(example.sources, colour[:-1], sources)
+        coarse, fine = self.renderer(rays, maps, example.near, example.far, field=field, generator=generator)
+        cells = feature_cells(rays.pixels, example.target.camera.width, real.shape[-1], self.compat)
+        rendered = (coarse if fine is None else fine).features
+        decoded = insert_cells(real, rendered, cells) if self.insert else real
+        height, width = example.target.image.shape[-2:]
+        return StepOutput(coarse, fine, self.segment(decoded, height, width), read_cells(real, cells))
+
+    def encode_sources(self, sources: SourceViews) -> SourceMaps:
+        """Everything rendering needs to know of the source views."""
+        return self._maps(sources, *self._encode(sources.images))
+
+    def encode_semantics(self, image: Float[Tensor, "3 height width"]) -> Float[Tensor, "channels rows cols"]:
+        """Semantic features of one real image (the ceiling of what rendering can reach)."""
+        semantic = self._encode(image[None])[1]
+        if semantic is None:
+            raise ValueError("label rendering has no semantic features of images")
+        return semantic[0]
+
+    def segment(
+        self, features: Float[Tensor, "channels rows cols"], height: int, width: int
+    ) -> Float[Tensor, "outputs height width"]:
+        """Logits at image size from a half-resolution feature map, real or rendered."""
+        if self.head is None:
+            raise ValueError("label rendering has no perception head")
+        return self.head(features[None])[0, :, :height, :width].float()
+
+    def _encode(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        encoded = self.encoder(images)
+        return encoded.colour, self.fpn(encoded.pyramid) if self.fpn is not None else None
+
+    def _maps(self, sources: SourceViews, colour: Tensor, semantic: Tensor | None) -> SourceMaps:
+        coarse, fine = colour[:, : self.colour_features], colour[:, self.colour_features :]
+        return SourceMaps(sources.cameras, sources.images, coarse, semantic, fine if fine.shape[1] else None)

@@ -1,0 +1,74 @@
+"""Reads the source views' maps at points in space."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from gpnerf import geometry
+from gpnerf.structures import Cameras, Movable
+
+
+@dataclass(frozen=True)
+class SourceMaps(Movable):
+    """Encoded source views: photos, colour features and semantic features, all covering the full image.
+
+    `fine_colour` is the colour map of the fine pass where two networks are trained; None means `colour`.
+    """
+
+    cameras: Cameras
+    images: Float[Tensor, "views 3 height width"]
+    colour: Float[Tensor, "views features rows cols"]
+    semantic: Float[Tensor, "views channels half_rows half_cols"] | None = None
+    fine_colour: Float[Tensor, "views features rows cols"] | None = None
+
+
+@dataclass(frozen=True)
+class SampledSources:
+    """What every source view says about every sample of every ray.
+
+    `features`: RGB, then colour features; `mask`: in front of the camera and inside the image;
+    `grid`: where the point lies in each view, in `grid_sample` coordinates.
+    """
+
+    features: Float[Tensor, "rays samples views features"]
+    relative_directions: Float[Tensor, "rays samples views 4"]
+    mask: Bool[Tensor, "rays samples views"]
+    grid: Float[Tensor, "views rays samples 2"]
+    semantic_maps: Float[Tensor, "views channels rows cols"] | None
+
+    def semantics(self, view: int) -> Float[Tensor, "rays samples channels"]:
+        """Semantic features of one source view at every sample."""
+        assert self.semantic_maps is not None
+        return _read(self.semantic_maps[view : view + 1], self.grid[view : view + 1])[0]
+
+
+@torch.autocast("cuda", enabled=False)
+@torch.autocast("cpu", enabled=False)
+def sample_sources(
+    points: Float[Tensor, "rays samples 3"],
+    origins: Float[Tensor, "rays 3"],
+    maps: SourceMaps,
+    fine: bool = False,
+) -> SampledSources:
+    """Project points into all source views and read photo and colour features bilinearly (zeros outside).
+
+    Coordinates stay in float32 under autocast: bfloat16 cannot tell neighbouring pixels apart.
+    """
+    cameras = maps.cameras
+    pixels, in_front = geometry.project(points, cameras)
+    grid = geometry.normalised_pixels(pixels, cameras.height, cameras.width)
+    mask = in_front & geometry.inside_image(pixels, cameras.height, cameras.width)
+    colour = maps.fine_colour if fine and maps.fine_colour is not None else maps.colour
+    features = torch.cat([_read(maps.images, grid), _read(colour.float(), grid)], dim=-1)
+    relative = geometry.relative_directions(points, origins, cameras.cam_to_world[:, :3, 3])
+    return SampledSources(features.permute(1, 2, 0, 3), relative, mask.permute(1, 2, 0), grid, maps.semantic)
+
+
+def _read(
+    maps: Float[Tensor, "views channels rows cols"], grid: Float[Tensor, "views rays samples 2"]
+) -> Float[Tensor, "views rays samples channels"]:
+    read = F.grid_sample(maps, grid.to(maps.dtype), mode="bilinear", padding_mode="zeros", align_corners=True)
+    return read.permute(0, 2, 3, 1)

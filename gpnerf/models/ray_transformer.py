@@ -1,0 +1,100 @@
+"""The renderer's network: colour and weights of rays from what the source views say about their samples."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from gpnerf import geometry
+from gpnerf.models.attention import RayBlock, ViewBlock
+from gpnerf.models.ops.semantic_gather import SemanticAccumulator
+from gpnerf.models.projection import SampledSources
+
+_OCTAVES = 10
+_ENCODED = 3 * (1 + 2 * _OCTAVES)
+
+
+@dataclass(frozen=True)
+class TransformerOutput:
+    """Colour, weights of the samples, and the ray feature (mean over samples) before the colour layer."""
+
+    rgb: Float[Tensor, "rays 3"]
+    weights: Float[Tensor, "rays samples"]
+    ray_feature: Float[Tensor, "rays width"]
+
+
+class RayTransformer(nn.Module):
+    """Alternating view blocks (aggregate source views per sample) and ray blocks (aggregate samples).
+
+    Args:
+        width: channels C of every token.
+        depth: pairs of view block and ray block.
+        colour_features: channels of the encoder's colour map (RGB is added to them).
+        semantic_channels: channels of the semantic features to adapt; None leaves the adaptor out.
+        classes: outputs of per-ray label rendering; None leaves that layer out.
+        adaptor_relu: end the adaptor with a ReLU (the paper's form).
+        plain: evaluate the attention formulas as written (reference) instead of multiplied out.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        depth: int,
+        colour_features: int,
+        semantic_channels: int | None = None,
+        classes: int | None = None,
+        heads: int = 4,
+        dropout: float = 0.1,
+        adaptor_relu: bool = True,
+        plain: bool = False,
+    ) -> None:
+        super().__init__()
+        self.plain = plain
+        self.embed = _two_layers(colour_features + 3, width)
+        self.view_blocks = nn.ModuleList(ViewBlock(width, dropout) for _ in range(depth))
+        # Only even layers take the position and direction in again.
+        self.position_layers = nn.ModuleDict(
+            {str(layer): _two_layers(width + 2 * _ENCODED, width) for layer in range(0, depth, 2)}
+        )
+        self.ray_blocks = nn.ModuleList(RayBlock(width, heads, dropout) for _ in range(depth))
+        self.norm = nn.LayerNorm(width)
+        self.colour = nn.Linear(width, 3)
+        self.label = nn.Linear(width, classes) if classes else None
+        if semantic_channels:
+            linear = nn.Linear(semantic_channels, semantic_channels)
+            self.adaptor = nn.Sequential(linear, nn.ReLU()) if adaptor_relu else nn.Sequential(linear)
+
+    def forward(
+        self,
+        sources: SampledSources,
+        points: Float[Tensor, "rays samples 3"],
+        directions: Float[Tensor, "rays 3"],
+        semantics: SemanticAccumulator | None = None,
+    ) -> TransformerOutput:
+        """Render rays; `semantics` is shown the attention of every layer."""
+        views = self.embed(sources.features)
+        q = views.max(dim=2).values
+        position = self._encode_position(points, directions)
+        weights = q.new_empty(0)
+        for layer, (view_block, ray_block) in enumerate(zip(self.view_blocks, self.ray_blocks, strict=True)):
+            q, view_attention = view_block(q, views, sources.relative_directions, sources.mask, self.plain)
+            if layer % 2 == 0:
+                q = self.position_layers[str(layer)](torch.cat([q, position.to(q.dtype)], dim=-1))
+            q, ray_attention = ray_block(q)
+            if semantics is not None:
+                semantics.add(view_attention, ray_attention)
+            # The nearest sample's row of the last layer acts as the learned density.
+            weights = ray_attention[:, :, 0].mean(dim=1)
+        ray_feature = self.norm(q).mean(dim=1)
+        return TransformerOutput(self.colour(ray_feature).float(), weights.float(), ray_feature)
+
+    @staticmethod
+    def _encode_position(points: Tensor, directions: Tensor) -> Tensor:
+        unit = directions / directions.norm(dim=-1, keepdim=True)
+        encoded = geometry.positional_encoding(unit, _OCTAVES)[:, None].expand(-1, points.shape[1], -1)
+        return torch.cat([geometry.positional_encoding(points, _OCTAVES), encoded], dim=-1)
+
+
+def _two_layers(inputs: int, width: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(inputs, width), nn.ReLU(), nn.Linear(width, width))

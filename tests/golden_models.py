@@ -1,0 +1,29 @@
+"""Builds networks of golden sizes and gives them the golden weights under the released names."""
+
+import torch
+from torch import Tensor, nn
+
+from golden_files import fill
+from gpnerf.checkpoint.released import released_name
+from gpnerf.models.ray_transformer import RayTransformer
+
+
+def load_released(module: nn.Module, prefix: str, weights: dict[str, Tensor] | int) -> nn.Module:
+    """Give a module (`prefix`: its place in our model) stored weights, or hashfill's for a seed; evaluation mode."""
+    names = {name: released_name(f"{prefix}.{name}")[1] for name in module.state_dict()}
+    if isinstance(weights, int):
+        shapes = {names[name]: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+        weights = fill(shapes, weights)
+    assert set(names.values()) == set(weights), set(names.values()) ^ set(weights)
+    with torch.no_grad():
+        for name, tensor in module.state_dict().items():
+            tensor.copy_(weights[names[name]])
+    return module.eval()
+
+
+def transformer(meta: dict, weights: dict[str, Tensor] | int, plain: bool, colour_features: int = 32) -> RayTransformer:
+    network = RayTransformer(
+        meta["netwidth"], meta["trans_depth"], colour_features, meta.get("sem_channels", 8 * meta["netwidth"]), plain=plain
+    )
+    load_released(network, "renderer.coarse", weights)
+    return network

@@ -1,0 +1,90 @@
+"""The transformer, with its semantic branch, against the golden numbers (plain and fast forms)."""
+
+from dataclasses import dataclass, field
+
+import pytest
+import torch
+from torch import Tensor
+
+from golden_files import Golden, assert_close, assert_norms_close
+from golden_models import transformer
+from gpnerf.checkpoint.released import released_name
+from gpnerf.models.ops.semantic_gather import CollapsedSemantics, PlainSemantics
+from gpnerf.models.projection import SampledSources
+from gpnerf.models.ray_transformer import RayTransformer
+
+
+@dataclass(frozen=True)
+class GivenSources(SampledSources):
+    """Sampled sources whose semantic features [ray, sample, view, channel] are given instead of read from maps."""
+
+    given: Tensor = field(kw_only=True)
+
+    def semantics(self, view: int) -> Tensor:
+        return self.given[:, :, view]
+
+
+def run(golden: Golden, network: RayTransformer, semantic: Tensor, plain: bool) -> tuple[Tensor, ...]:
+    mask = golden["in/mask"][..., 0].bool()
+    views = mask.shape[2]
+    sources = GivenSources(
+        golden["in/rgb_feat"], golden["in/ray_diff"], mask, torch.zeros(views, *mask.shape[:2], 2), None, given=semantic
+    )
+    carried = (PlainSemantics if plain else CollapsedSemantics)(sources, want_field=True)
+    output = network(sources, golden["in/pts"], golden["in/ray_d"], carried)
+    rendered, volume = carried.result()
+    assert volume is not None
+    return output.rgb, output.weights, network.adaptor(rendered), volume
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_small(plain: bool) -> None:
+    golden = Golden("01_gnt_small")
+    network = transformer(golden.meta, golden.weights(), plain, golden.meta["in_feat_ch"])
+    outputs = run(golden, network, golden["in/deep_sem_feat"], plain)
+    for output, name in zip(outputs, ("rgb", "weights", "sem_feat", "sem_feat_3d"), strict=True):
+        assert_close(output, golden[f"out/{name}"], 1e-5)
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_small_gradients(plain: bool) -> None:
+    golden = Golden("01_gnt_small")
+    network = transformer(golden.meta, golden.weights(), plain, golden.meta["in_feat_ch"])
+    rgb, weights, rendered, volume = run(golden, network, golden["in/deep_sem_feat"], plain)
+    outputs = (torch.cat([rgb, weights], dim=-1), rendered, volume)
+    probes = [golden.tensor(f"probe.{i}", tuple(x.shape)) for i, x in enumerate(outputs)]
+    sum((x * probe).sum() for x, probe in zip(outputs, probes, strict=True)).backward()
+    norms = {released_name(f"renderer.coarse.{n}")[1]: p.grad.norm() for n, p in network.named_parameters()}
+    ours = torch.stack([norms[name] for name in golden.meta["grad_norm_names"]])
+    # Norms whose true value is 0 hold rounding noise, which another order of operations does not repeat.
+    assert_norms_close(ours, golden["out/grad_norm"], 1e-4, floor=1e-5 if plain else 1e-3)
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_low_variance_shows_every_epsilon(plain: bool) -> None:
+    golden = Golden("01_gnt_small")
+    low = golden.meta["lowvar"]
+    weights = golden.weights()
+    for name in low["scaled_entries"]:
+        weights[name] = weights[name] * low["factor"]
+    network = transformer(golden.meta, weights, plain, golden.meta["in_feat_ch"])
+    rgb, ray_weights, rendered, volume = run(golden, network, golden["in/deep_sem_feat"], plain)
+    assert_close(rgb, golden["lowvar/out/rgb"], 1e-5)
+    assert_close(ray_weights, golden["lowvar/out/weights"], 1e-5)
+    assert_close(rendered, golden["lowvar/out/sem_feat"], 1e-5)
+    assert_close(volume[:, -1], golden["lowvar/out/sem_feat_3d_last_sample"], 1e-5)
+
+
+@pytest.mark.parametrize("plain", [True, False])
+@pytest.mark.parametrize("name", ["01_gnt_width64_depth2", "01_gnt_width64_depth8"])
+def test_official_width(name: str, plain: bool) -> None:
+    golden = Golden(name)
+    network = transformer(golden.meta, golden.seed, plain)
+    semantic = golden.tensor(golden.meta["deep_sem_name"], tuple(golden.meta["deep_sem_shape"]))
+    rgb, weights, rendered, volume = run(golden, network, semantic, plain)
+    assert_close(rgb, golden["out/rgb"], 1e-5)
+    assert_close(weights, golden["out/weights"], 1e-5)
+    assert_close(rendered, golden["out/sem_feat"], 1e-5)
+    assert_close(volume[..., ::4], golden["out/sem_feat_3d_every4"], 1e-5)
+    assert_close(volume.double().mean(-1).float(), golden["out/sem_feat_3d_mean_f64"], 1e-5)
+    assert_close(volume.double().std(-1, correction=0).float(), golden["out/sem_feat_3d_std_f64"], 1e-5)
