@@ -1,0 +1,83 @@
+"""Evaluation runs from a config."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gpnerf import distributed
+from gpnerf.build.data import DataSource, data_source, scene_names
+from gpnerf.build.model import Architecture, class_count
+from gpnerf.build.run_folder import run_folder
+from gpnerf.checkpoint import load_checkpoint, load_weights, newest_checkpoint
+from gpnerf.config import Config
+from gpnerf.data.scene import Scene
+from gpnerf.distributed import Context
+from gpnerf.errors import UserError
+from gpnerf.evaluation import EvaluationSettings, evaluate
+from gpnerf.evaluation.view import ViewSettings
+from gpnerf.models.gpnerf import GPNeRF
+
+
+@dataclass(frozen=True)
+class EvaluationRun:
+    """Everything an evaluation needs; `run` returns the content of `metrics.json`."""
+
+    model: GPNeRF
+    scenes: list[Scene]
+    source: DataSource
+    settings: EvaluationSettings
+    context: Context
+    device: torch.device
+
+    def run(self) -> dict[str, Any]:
+        return evaluate(self.model, self.scenes, self.source.protocol, self.settings, self.context, self.device)
+
+
+def build_evaluation(config: Config) -> EvaluationRun:
+    """An evaluation of `ckpt_path`, or of the run folder's newest checkpoint, on the validation scenes."""
+    device = distributed.select_device(config.run.device, config.expects_gpu)
+    context = distributed.init(device, config.run.dist_url)
+    folder = run_folder(config)
+    path = config.optim.ckpt_path or newest_checkpoint(folder)
+    if path is None:
+        raise UserError(f"{folder}: no checkpoint to evaluate; name one with --ckpt_path or train with this --expname")
+    content = load_checkpoint(path)
+    source = data_source(config, config.data.eval_dataset)
+    scenes = source.open(scene_names(config, source.protocol, "evaluation"))
+    model = Architecture.of(config, class_count(config, source.class_names)).build()
+    load_weights(model, content, path)
+    settings = evaluation_settings(
+        config,
+        source,
+        folder / "eval" / source.protocol.name,
+        describe_checkpoint(path, content.get("step")),
+        content.get("class_counts"),
+    )
+    return EvaluationRun(model.to(device), scenes, source, settings, context, device)
+
+
+def evaluation_settings(
+    config: Config, source: DataSource, folder: Path, checkpoint: dict[str, Any], class_counts: Tensor | None
+) -> EvaluationSettings:
+    """How the config renders and scores views; `class_counts` are the label pixels seen in training."""
+    counted = class_counts is not None and bool(class_counts.sum() > 0)
+    view = ViewSettings(
+        stride=source.protocol.render_stride,
+        chunk_size=config.render.chunk_size,
+        amp=config.render.amp,
+        compat=config.run.compat,
+        class_names=source.class_names,
+        most_frequent_class=int(class_counts.argmax()) if counted else None,  # type: ignore[union-attr]
+    )
+    return EvaluationSettings(view, folder, checkpoint)
+
+
+def describe_checkpoint(path: Path, step: int | None) -> dict[str, Any]:
+    """Path, step and SHA-256 of a checkpoint file."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"path": str(path), "step": step, "sha256": digest}

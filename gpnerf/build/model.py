@@ -1,0 +1,135 @@
+"""The model from its sizes: the one place where they meet."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from torch import nn
+from torch.optim import Adam
+
+from gpnerf.config import Config
+from gpnerf.errors import UserError
+from gpnerf.models.encoder import Encoder
+from gpnerf.models.fpn import FeaturePyramid
+from gpnerf.models.gpnerf import GPNeRF
+from gpnerf.models.heads import PerceptionHead
+from gpnerf.models.ray_renderer import RayRenderer
+from gpnerf.models.ray_transformer import RayTransformer
+
+# Semantic channels per transformer channel, and pyramid levels; the four levels make up the semantic features.
+_SEMANTIC_FACTOR = 8
+_LEVELS = 4
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Every number and switch that a model is made of, in types a checkpoint can hold; `outputs` are its logits."""
+
+    netwidth: int
+    trans_depth: int
+    coarse_features: int
+    fine_features: int
+    encoder_width: int
+    encoder_blocks: tuple[int, int, int]
+    head_width: int
+    outputs: int
+    semantic_model: Literal["fpn", "fc"]
+    adaptor_relu: bool
+    samples: int
+    importance: int
+    inverse: bool
+    plain: bool
+    insert: bool
+    detach_reference: bool
+    compat: Literal["none", "release"]
+
+    @classmethod
+    def of(cls, config: Config, classes: int) -> "Architecture":
+        """The sizes that a config describes, for a number of real classes (one more output stands for ignore)."""
+        model, render = config.model, config.render
+        two_networks = render.N_importance > 0 and not model.single_net
+        first, second, third = model.encoder_blocks
+        return cls(
+            netwidth=model.netwidth,
+            trans_depth=model.trans_depth,
+            coarse_features=model.coarse_feat_dim,
+            fine_features=model.fine_feat_dim if two_networks else 0,
+            encoder_width=model.encoder_width,
+            encoder_blocks=(first, second, third),
+            head_width=model.head_width,
+            outputs=classes + 1,
+            semantic_model=model.semantic_model,
+            adaptor_relu=model.adaptor_activation == "relu",
+            samples=render.N_samples,
+            importance=render.N_importance,
+            inverse=render.inv_uniform,
+            plain=render.renderer == "plain",
+            insert=config.loss.feature_fusion == "insert",
+            detach_reference=config.loss.detach_reference,
+            compat=config.run.compat,
+        )
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Architecture":
+        """From the plain values of `to_dict`."""
+        return cls(**{**values, "encoder_blocks": tuple(values["encoder_blocks"])})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for a checkpoint."""
+        return asdict(self)
+
+    def build(self) -> GPNeRF:
+        """The model, freshly initialised."""
+        width = self.encoder_width
+        semantic = _SEMANTIC_FACTOR * self.netwidth if self.semantic_model == "fpn" else None
+        encoder = Encoder(width, self.encoder_blocks, self.coarse_features + self.fine_features)
+        fine = self._transformer(self.fine_features, semantic) if self.fine_features else None
+        # With two networks the coarse one never renders semantics, so it has no adaptor to leave untrained.
+        coarse = self._transformer(self.coarse_features, None if fine else semantic)
+        renderer = RayRenderer(coarse, fine, self.samples, self.importance, self.inverse)
+        fpn = head = None
+        if semantic:
+            fpn = FeaturePyramid((width, width, 2 * width, 4 * width), semantic // _LEVELS)
+            head = PerceptionHead(semantic, self.head_width, self.outputs)
+        return GPNeRF(
+            encoder,
+            renderer,
+            fpn,
+            head,
+            colour_features=self.coarse_features,
+            insert=self.insert,
+            detach_reference=self.detach_reference,
+            compat=self.compat,
+        )
+
+    def _transformer(self, colour_features: int, semantic: int | None) -> RayTransformer:
+        return RayTransformer(
+            self.netwidth,
+            self.trans_depth,
+            colour_features,
+            semantic_channels=semantic,
+            classes=self.outputs if self.semantic_model == "fc" else None,
+            adaptor_relu=self.adaptor_relu,
+            plain=self.plain,
+        )
+
+
+def class_count(config: Config, class_names: tuple[str, ...]) -> int:
+    """The data set's number of classes, after checking that the flags do not contradict it."""
+    classes = len(class_names)
+    for name, value in (("num_classes", config.model.num_classes), ("ignore_label", config.model.ignore_label)):
+        if value is not None and value != classes:
+            raise UserError(f"{name} = {value}: expected {classes}, as the data set has it; leave the flag out")
+    return classes
+
+
+def build_optimizer(model: GPNeRF, config: Config) -> Adam:
+    """Adam with a group for each part of the model, in the order of the released checkpoints."""
+    optim = config.optim
+    parts: list[tuple[str, nn.Module | None, float]] = [
+        ("transformer", model.renderer, optim.lrate_gnt),
+        ("encoder", model.encoder, optim.lrate_feature),
+        ("pyramid", model.fpn, optim.lrate_semantic),
+        ("head", model.head, optim.lrate_semantic),
+    ]
+    groups = [{"params": list(part.parameters()), "lr": rate, "name": name} for name, part, rate in parts if part]
+    return Adam(groups)

@@ -1,0 +1,61 @@
+"""The folder of a run: its config, its command lines and its checkpoints."""
+
+import logging
+import shlex
+import sys
+from pathlib import Path
+
+from gpnerf.checkpoint import newest_checkpoint
+from gpnerf.config import Config, differences, parse
+from gpnerf.errors import UserError
+
+_log = logging.getLogger(__name__)
+
+
+def run_folder(config: Config) -> Path:
+    """`out/<expname>` under the root folder."""
+    return config.run.rootdir / "out" / config.run.expname
+
+
+def checkpoint_to_continue(config: Config, folder: Path) -> Path | None:
+    """The newest checkpoint of the run folder, unless the run starts afresh.
+
+    Raises:
+        UserError: the folder's run had another value of a flag that changes the result.
+    """
+    newest = newest_checkpoint(folder)
+    if newest is None:
+        return None
+    if config.optim.no_reload:
+        _set_aside(folder)
+        return None
+    written = folder / "config.txt"
+    changed = differences(parse(["--config", str(written)]), config) if written.is_file() else []
+    if changed:
+        name, old, new = changed[0]
+        raise UserError(
+            f"{written}: this run was started with {name} = {old}, found {new} now ({len(changed)} such fields); "
+            "set it back, choose another --expname, or start afresh with --no_reload"
+        )
+    _log.info("continuing from %s", newest)
+    if config.optim.ckpt_path:
+        _log.info("ckpt_path = %s counted at the start of this run only", config.optim.ckpt_path)
+    return newest
+
+
+def write_config(config: Config, folder: Path) -> None:
+    """Write the resolved config, and add the command line to `args.txt`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.txt").write_text(config.to_text(), encoding="utf-8")
+    with (folder / "args.txt").open("a", encoding="utf-8") as file:
+        file.write(shlex.join(sys.argv) + "\n")
+
+
+def _set_aside(folder: Path) -> None:
+    """Move an earlier run's checkpoints out of the way; nothing is deleted."""
+    number = 1 + sum(1 for _ in folder.glob("previous_*"))
+    aside = folder / f"previous_{number}"
+    aside.mkdir()
+    for path in folder.glob("model_*.pth"):
+        path.rename(aside / path.name)
+    _log.info("starting afresh; earlier checkpoints are in %s", aside)

@@ -1,0 +1,194 @@
+"""Training runs from a config."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import StepLR
+
+from gpnerf import distributed
+from gpnerf.build.data import data_source, example_stream, scene_names, training_examples
+from gpnerf.build.evaluation import EvaluationRun, describe_checkpoint, evaluation_settings
+from gpnerf.build.model import Architecture, build_optimizer, class_count
+from gpnerf.build.run_folder import checkpoint_to_continue, run_folder, write_config
+from gpnerf.checkpoint import checkpoint_path, is_released, load_checkpoint, load_weights, save_checkpoint
+from gpnerf.config import Config
+from gpnerf.data.dataset import KeyedExamples
+from gpnerf.distributed import Context
+from gpnerf.errors import UserError
+from gpnerf.tracking import Tracker
+from gpnerf.training import LossWeights, Objective, Schedule, StepSettings, TrainingState, fit
+
+_log = logging.getLogger(__name__)
+
+# Below this rate the transformer barely moves from its random start.
+_SLOW_TRANSFORMER_RATE = 1e-4
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """Everything a training needs; `run` trains to the last step."""
+
+    config: Config
+    folder: Path
+    state: TrainingState
+    architecture: Architecture
+    examples: KeyedExamples
+    class_names: tuple[str, ...]
+    validation: Callable[[TrainingState, Path], dict[str, Any]]
+    context: Context
+    device: torch.device
+
+    def run(self) -> None:
+        config, state = self.config, self.state
+        stream = example_stream(config, self.examples, self.context, state.consumed)
+        schedule = Schedule(
+            config.optim.total_step, config.optim.i_print, config.optim.save_interval, config.optim.accumulate_steps
+        )
+        with Tracker(self.folder, self.context.is_main, state.step) as tracker:
+            fit(
+                state,
+                stream,
+                build_objective(config, len(self.class_names)),
+                step_settings(config),
+                schedule,
+                tracker,
+                self.context,
+                self.device,
+                save=self._save,
+                validate=lambda: self._validate(tracker),
+            )
+
+    def _save(self) -> None:
+        if self.context.is_main:
+            extra = {"architecture": self.architecture.to_dict(), "class_names": list(self.class_names)}
+            save_checkpoint(checkpoint_path(self.folder, self.state.step), {**self.state.content(), **extra})
+        self.context.barrier()
+
+    def _validate(self, tracker: Tracker) -> None:
+        step = self.state.step
+        results = self.validation(self.state, checkpoint_path(self.folder, step))
+        scores = {f"validation/{name}": value for name, value in results["overall"].items() if value is not None}
+        tracker.scalars(step, scores)
+        _log.info("validation at step %d: %s", step, ", ".join(f"{k[11:]} {v:.4f}" for k, v in scores.items()))
+
+
+def build_training(config: Config) -> TrainingRun:
+    """A generalised training run that starts or continues in `out/<expname>`."""
+    device = distributed.select_device(config.run.device, config.expects_gpu)
+    context = distributed.init(device, config.run.dist_url)
+    examples, class_names = training_examples(config, context)
+    return assemble_training(config, run_folder(config), examples, class_names, context, device)
+
+
+def assemble_training(
+    config: Config,
+    folder: Path,
+    examples: KeyedExamples,
+    class_names: tuple[str, ...],
+    context: Context,
+    device: torch.device,
+    validate_on: Sequence[str] = (),
+) -> TrainingRun:
+    """A training run on given examples; continues from the folder's newest checkpoint if it has one.
+
+    `validate_on` names the scenes to validate on, by default the validation scenes.
+    """
+    architecture = Architecture.of(config, class_count(config, class_names))
+    torch.manual_seed(config.run.seed)
+    model = architecture.build().to(device)
+    optimizer = build_optimizer(model, config)
+    scheduler = StepLR(optimizer, config.optim.lrate_decay_steps, config.optim.lrate_decay_factor)
+    counts = torch.zeros(len(class_names), dtype=torch.int64)
+    state = TrainingState(model, _wrapped(model, context, device), optimizer, scheduler, counts)
+    newest = checkpoint_to_continue(config, folder)
+    if newest is not None:
+        state.restore(load_checkpoint(newest))
+    else:
+        _start(config, state)
+    if context.is_main:
+        write_config(config, folder)
+    validation = _validation(config, folder, validate_on, context, device)
+    return TrainingRun(config, folder, state, architecture, examples, class_names, validation, context, device)
+
+
+def build_objective(config: Config, ignore: int) -> Objective:
+    """The training loss of a config."""
+    loss = config.loss
+    weights = LossWeights(
+        loss.render_loss_scale, loss.semantic_loss_scale, loss.distill_loss_scale, loss.depth_loss_scale
+    )
+    return Objective(weights, ignore, loss.n_p, loss.depth_guided_negative, config.run.compat)
+
+
+def step_settings(config: Config) -> StepSettings:
+    """How a training step of a config samples and updates."""
+    optim = config.optim
+    return StepSettings(
+        rays=optim.N_rand,
+        sample_mode=optim.sample_mode,
+        center_ratio=optim.center_ratio,
+        jitter=not config.render.det,
+        clip_grad_norm=optim.clip_grad_norm,
+        amp=config.render.amp,
+        seed=config.run.seed,
+    )
+
+
+def _start(config: Config, state: TrainingState) -> None:
+    """Starting weights: those of `ckpt_path`, or random ones."""
+    optim = config.optim
+    if optim.ckpt_path is None:
+        if optim.lrate_gnt < _SLOW_TRANSFORMER_RATE:
+            _log.warning(
+                "lrate_gnt = %g is meant for a start from GNT's weights (--ckpt_path); "
+                "from scratch use --lrate_gnt 5e-4 --lrate_feature 1e-3",
+                optim.lrate_gnt,
+            )
+        return
+    content = load_checkpoint(optim.ckpt_path)
+    load_weights(state.model, content, optim.ckpt_path)
+    if is_released(content):
+        return  # its optimiser orders the parameters of another program
+    # The config's rates always win over those in the checkpoint.
+    rates = [group["lr"] for group in state.optimizer.param_groups]
+    try:
+        if not optim.no_load_opt and "optimizer" in content:
+            state.optimizer.load_state_dict(content["optimizer"])
+        if not optim.no_load_scheduler and "scheduler" in content:
+            state.scheduler.load_state_dict(content["scheduler"])
+    except (ValueError, KeyError) as error:
+        raise UserError(
+            f"{optim.ckpt_path}: its optimiser does not fit this model ({error}); "
+            "start with --no_load_opt --no_load_scheduler"
+        ) from error
+    for group, rate in zip(state.optimizer.param_groups, rates, strict=True):
+        group["lr"] = group["initial_lr"] = rate
+    state.scheduler.base_lrs = rates
+
+
+def _wrapped(model: nn.Module, context: Context, device: torch.device) -> nn.Module:
+    if context.world_size == 1:
+        return model
+    devices = [device.index] if device.type == "cuda" else None
+    return nn.parallel.DistributedDataParallel(model, device_ids=devices)
+
+
+def _validation(
+    config: Config, folder: Path, names: Sequence[str], context: Context, device: torch.device
+) -> Callable[[TrainingState, Path], dict[str, Any]]:
+    """Evaluates the validation scenes with the current weights; scenes are opened now, so that errors come early."""
+    source = data_source(config, config.data.eval_dataset)
+    scenes = source.open(names or scene_names(config, source.protocol, "validation"))
+
+    def validate(state: TrainingState, checkpoint: Path) -> dict[str, Any]:
+        described = describe_checkpoint(checkpoint, state.step)
+        place = folder / "validation" / f"step_{state.step:06d}"
+        settings = evaluation_settings(config, source, place, described, state.class_counts)
+        return EvaluationRun(state.model, scenes, source, settings, context, device).run()  # type: ignore[arg-type]
+
+    return validate

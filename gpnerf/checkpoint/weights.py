@@ -1,0 +1,56 @@
+"""Puts the weights of a loaded checkpoint, whichever program wrote it, into the model; and exports them."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from gpnerf.checkpoint.files import save_checkpoint
+from gpnerf.checkpoint.released import from_released, is_released, to_released
+from gpnerf.errors import UserError
+
+_log = logging.getLogger(__name__)
+
+
+def load_weights(model: nn.Module, content: dict[str, Any], path: Path) -> None:
+    """Copy weights into the model by name and log what was missing and what was unused.
+
+    Raises:
+        UserError: a tensor has another shape (a checkpoint of another size), or nothing fits.
+    """
+    expected = model.state_dict()
+    if is_released(content):
+        found, unused = from_released(content, expected)
+    elif "model" in content:
+        found = {name: tensor for name, tensor in content["model"].items() if name in expected}
+        unused = sorted(content["model"].keys() - expected.keys())
+    else:
+        raise UserError(f"{path}: holds neither `model` nor `net_coarse` but {sorted(content)[:5]}; not a checkpoint of GP-NeRF or GNT")
+    if not found:
+        raise UserError(f"{path}: none of its weights fits this model; check the model flags")
+    _refuse_other_shapes(found, expected, path)
+    model.load_state_dict(found, strict=False)
+    missing = sorted(expected.keys() - found.keys())
+    _log.info("%s: %d tensors loaded, %d missing, %d unused", path, len(found), len(missing), len(unused))
+    for kind, names in (("missing (kept at their initial values)", missing), ("unused", unused)):
+        if names:
+            _log.warning("%s: %s: %s", path, kind, ", ".join(names))
+
+
+def _refuse_other_shapes(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor], path: Path) -> None:
+    wrong = [name for name, tensor in found.items() if tensor.shape != expected[name].shape]
+    if wrong:
+        name = wrong[0]
+        raise UserError(
+            f"{path}: {name} has shape {list(found[name].shape)} but the model expects {list(expected[name].shape)} "
+            f"({len(wrong)} such tensors); use the flags it was trained with (netwidth, encoder_width, head_width, "
+            "num_classes, data set)"
+        )
+
+
+def export_weights(model: nn.Module, path: Path, released: bool, extra: dict[str, Any]) -> None:
+    """Write weights only, in this program's layout (with `extra`, what `gpnerf.load` needs) or the released one."""
+    state = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
+    save_checkpoint(path, dict(to_released(state)) if released else {"model": state, **extra})

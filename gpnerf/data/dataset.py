@@ -1,0 +1,134 @@
+"""Examples (a target view with its source views) for training and evaluation."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from gpnerf.data.protocol import Protocol
+from gpnerf.data.scene import Scene
+from gpnerf.data.view_selection import draw_from_pool
+from gpnerf.errors import UserError
+from gpnerf.structures import Example, FrameFailure, SourceViews, TargetView
+
+Key = tuple[int, int]
+
+
+class KeyedExamples(Dataset[Example | FrameFailure]):
+    """Examples by (epoch, index); seed, rank, epoch and index decide one, in whatever process it is made."""
+
+    def __init__(self, seed: int, rank: int) -> None:
+        self.seed, self.rank = seed, rank
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def __getitem__(self, key: Key) -> Example | FrameFailure:
+        return self.draw(key[1], np.random.default_rng((self.seed, self.rank, *key)))
+
+    def draw(self, index: int, rng: np.random.Generator) -> Example | FrameFailure:
+        """The `index`-th example, with whatever is random about it drawn from `rng`."""
+        raise NotImplementedError
+
+
+class TrainingExamples(KeyedExamples):
+    """Every allowed frame of the scenes as a target, with source views drawn by the protocol's distance.
+
+    Generalised training takes all frames of its scenes; `finetune` takes the protocol's fine-tuning targets and keeps
+    evaluation targets out of targets and sources where the protocol says so.
+    """
+
+    def __init__(self, scenes: Sequence[Scene], protocol: Protocol, *, seed: int, rank: int, finetune: bool) -> None:
+        super().__init__(seed, rank)
+        self.scenes = scenes
+        self.protocol = protocol
+        ranges = protocol.depth_ranges
+        self.near, self.far = ranges.finetuning if finetune else ranges.training
+        self._held_out = [protocol.evaluation_indices(scene) if finetune else [] for scene in scenes]
+        self._targets = [
+            (place, target)
+            for place, scene in enumerate(scenes)
+            for target in (protocol.finetuning_indices(scene) if finetune else range(len(scene)))
+        ]
+        if not self._targets:
+            names = ", ".join(scene.name for scene in scenes)
+            raise UserError(f"expected frames to train on, found none in the scenes [{names}]; name others")
+        for place, scene in enumerate(scenes):  # the middle frame has most neighbours that are too near
+            protocol.allowed_sources(scene, len(scene) // 2, self._held_out[place])
+
+    def __len__(self) -> int:
+        return len(self._targets)
+
+    def draw(self, index: int, rng: np.random.Generator) -> Example | FrameFailure:
+        """The `index`-th target with sources drawn by `rng`; a failure if one of its files cannot be read."""
+        place, target = self._targets[index]
+        scene = self.scenes[place]
+        try:
+            allowed = self.protocol.allowed_sources(scene, target, self._held_out[place])
+            distances = self.protocol.distances(scene, target)
+            sources = draw_from_pool(distances, allowed, self.protocol.num_source_views, rng).tolist()
+            return make_example(scene, target, sources, self.near, self.far)
+        except UserError as error:
+            return FrameFailure(scene.name, int(scene.numbers[target]), str(error))
+
+
+class MixedExamples(KeyedExamples):
+    """Several data sets mixed: each example comes from one of them, picked with the given weights.
+
+    The index only seeds the pick, so the mixture does not depend on the sizes of the data sets.
+    """
+
+    def __init__(self, parts: Sequence[KeyedExamples], weights: Sequence[float]) -> None:
+        if len(parts) != len(weights) or min(weights) < 0 or sum(weights) == 0:
+            raise UserError(
+                f"--dataset_weights: expected {len(parts)} numbers, none negative, not all zero, found "
+                f"{list(weights)}; give one a data set of --train_dataset"
+            )
+        super().__init__(parts[0].seed, parts[0].rank)
+        self.parts = parts
+        self.chances = np.array(weights, dtype=np.float64) / sum(weights)
+
+    def __len__(self) -> int:
+        return sum(len(part) for part in self.parts)
+
+    def draw(self, index: int, rng: np.random.Generator) -> Example | FrameFailure:
+        """An example of a part picked by `rng`, any of its targets with the same chance."""
+        part = self.parts[int(rng.choice(len(self.parts), p=self.chances))]
+        return part.draw(int(rng.integers(len(part))), rng)
+
+
+class EvaluationExamples:
+    """The protocol's evaluation targets of a scene, with truth and their fixed source views."""
+
+    def __init__(self, scene: Scene, protocol: Protocol) -> None:
+        self.scene = scene
+        self.protocol = protocol
+        self.targets = protocol.evaluation_indices(scene)
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, position: int) -> Example:
+        """The example at a place in the list of targets; raises `UserError` if a file cannot be read."""
+        sources = self.protocol.evaluation_sources(self.scene, position)
+        return make_example(self.scene, self.targets[position], sources, *self.protocol.depth_ranges.evaluation)
+
+
+def make_example(scene: Scene, target: int, sources: list[int], near: float, far: float) -> Example:
+    """Read a target frame with its truth, and its source frames; all by index, depths in metres."""
+    return Example(
+        scene=scene.name,
+        frame=int(scene.numbers[target]),
+        target=TargetView(
+            camera=scene.camera(target),
+            image=scene.image(target),
+            depth=scene.depth(target),
+            labels=scene.labels(target),
+            instances=scene.instances(target),
+        ),
+        sources=SourceViews(scene.cameras(sources), torch.stack([scene.image(source) for source in sources])),
+        source_frames=tuple(scene.numbers[sources].tolist()),
+        near=near,
+        far=far,
+    )

@@ -1,0 +1,92 @@
+"""Decoding and resizing of colour, depth and label images."""
+
+import math
+from pathlib import Path
+
+import cv2
+import imageio.v3 as iio
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from gpnerf.errors import UserError
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Height and width of an image file, from its header."""
+    try:
+        height, width = iio.improps(path).shape[:2]
+    except (OSError, SyntaxError, ValueError) as error:
+        raise _unreadable(path, "an image", error) from error
+    return height, width
+
+
+def decode_colour(path: Path) -> Float[np.ndarray, "height width 3"]:
+    """RGB in [0, 1], float32, at the file's own size; an alpha channel is dropped."""
+    image = _decode(path, "an RGB image")
+    if image.ndim != 3 or image.shape[2] not in (3, 4) or image.dtype != np.uint8:
+        raise UserError(f"{path}: expected an 8-bit RGB image, found {_describe(image)}; export this frame again")
+    return image[..., :3].astype(np.float32) / 255
+
+
+def decode_map(path: Path) -> Shaped[np.ndarray, "height width"]:
+    """A single-channel image of unsigned integers (depth in millimetres, raw label or instance ids)."""
+    image = _decode(path, "a single-channel image")
+    if image.ndim != 2 or image.dtype.kind != "u":
+        raise UserError(f"{path}: expected one channel of 8 or 16 bits, found {_describe(image)}; export it again")
+    return image
+
+
+def blur_and_resize(
+    image: Float[np.ndarray, "rows cols 3"], height: int, width: int, scale: tuple[float, float]
+) -> Float[np.ndarray, "height width 3"]:
+    """Shrink without aliasing: Gaussian blur per axis, then bilinear.
+
+    `scale` = (x, y) factors that set the blur: sigma = 1 / (3 s) input pixels where s < 1, none elsewhere; the kernel
+    is the odd ceil(((sigma - 0.8) / 0.3 + 1) * 2 + 1), borders are reflect-101.
+    """
+    sigma_x, sigma_y = (1 / (3 * s) if s < 1 else 0.0 for s in scale)
+    if sigma_x or sigma_y:
+        kernel = (_kernel_size(sigma_x), _kernel_size(sigma_y))
+        image = cv2.GaussianBlur(image, kernel, sigmaX=sigma_x, sigmaY=sigma_y, borderType=cv2.BORDER_REFLECT_101)
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def resize_nearest(
+    image: Shaped[np.ndarray, "rows cols"], height: int, width: int, centred: bool
+) -> Shaped[np.ndarray, "height width"]:
+    """Nearest neighbour by pixel centres, as the bilinear resize of colour is, or (`centred` off) by corners."""
+    rows = _nearest_indices(image.shape[0], height, centred)
+    columns = _nearest_indices(image.shape[1], width, centred)
+    return image[rows[:, None], columns]
+
+
+def _nearest_indices(old: int, new: int, centred: bool) -> Shaped[np.ndarray, "new"]:
+    steps = np.arange(new)
+    return (2 * steps + 1) * old // (2 * new) if centred else steps * old // new
+
+
+def _kernel_size(sigma: float) -> int:
+    if sigma == 0:
+        return 1
+    size = math.ceil(((sigma - 0.8) / 0.3 + 1) * 2 + 1)
+    return max(1, size + 1 - size % 2)
+
+
+def _decode(path: Path, expected: str) -> Shaped[np.ndarray, "..."]:
+    # Pillow, which imageio uses, raises on a file that stops early; OpenCV would fill the rest with grey.
+    try:
+        return iio.imread(path)
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: expected {expected}, found no such file; restore it or remove the frame") from error
+    except (OSError, SyntaxError, ValueError) as error:
+        raise _unreadable(path, expected, error) from error
+
+
+def _unreadable(path: Path, expected: str, error: Exception) -> UserError:
+    found = f"a file of {path.stat().st_size} bytes that cannot be decoded" if path.exists() else "no such file"
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return UserError(f"{path}: expected {expected}, found {found} ({reason}); restore it or remove the frame")
+
+
+def _describe(image: np.ndarray) -> str:
+    return f"{image.dtype} of shape {image.shape}"

@@ -1,0 +1,103 @@
+"""Class maps: raw label ids of a data set to training ids, with class names."""
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int, Int64
+
+from gpnerf.errors import UserError
+
+LABEL_TABLE = "scannetv2-labels.combined.tsv"
+
+# nyu40 id -> class, in the order of the 20 training ids of the ScanNet benchmark.
+_SCANNET_CLASSES = {
+    1: "wall", 2: "floor", 3: "cabinet", 4: "bed", 5: "chair", 6: "sofa", 7: "table", 8: "door", 9: "window",
+    10: "bookshelf", 11: "picture", 12: "counter", 14: "desk", 16: "curtain", 24: "refrigerator",
+    28: "shower curtain", 33: "toilet", 34: "sink", 36: "bathtub", 39: "otherfurniture",
+}  # fmt: skip
+
+# Replica's raw id -> class, for the classes that occur in the eight rendered scenes.
+_REPLICA_CLASSES = {
+    3: "basket", 7: "bed", 8: "bench", 10: "bin", 11: "blanket", 12: "blinds", 13: "book", 14: "bottle", 15: "box",
+    16: "bowl", 17: "camera", 18: "cabinet", 19: "candle", 20: "chair", 22: "clock", 23: "cloth", 26: "comforter",
+    29: "cushion", 31: "ceiling", 34: "desk", 35: "desk-organizer", 37: "door", 40: "floor", 44: "indoor-plant",
+    47: "lamp", 52: "monitor", 54: "nightstand", 56: "panel", 59: "picture", 60: "pillar", 61: "pillow", 62: "pipe",
+    63: "plant-stand", 64: "plate", 65: "pot", 70: "sculpture", 71: "shelf", 76: "sofa", 78: "stool", 79: "switch",
+    80: "table", 82: "tablet", 83: "tissue-paper", 87: "tv-screen", 88: "tv-stand", 91: "vase", 92: "vent",
+    93: "wall", 95: "wall-plug", 97: "window", 98: "rug",
+}  # fmt: skip
+
+# The class maps that a protocol may name, with their classes in the order of the training ids.
+CLASS_NAMES = {"scannet20": tuple(_SCANNET_CLASSES.values()), "replica51": tuple(_REPLICA_CLASSES.values())}
+
+
+@dataclass(frozen=True, eq=False)
+class LabelMap:
+    """Raw ids to training ids 0 .. ignore-1; `ignore`, the number of classes, stands for everything else.
+
+    `source` names where the map comes from (for messages). A `closed` map knows every id that may occur, so an id
+    outside it is a mistake; in an open one such an id means `ignore`.
+    """
+
+    source: str
+    ignore: int
+    raw_ids: Int64[np.ndarray, "ids"]
+    train_ids: Int64[np.ndarray, "ids"]
+    closed: bool
+
+    def to_train(self, raw: Int[np.ndarray, "height width"]) -> Int64[np.ndarray, "height width"]:
+        """Training ids of an image of raw ids; ids that are not in the map become `ignore`."""
+        at = np.searchsorted(self.raw_ids, raw).clip(max=len(self.raw_ids) - 1)
+        return np.where(self.raw_ids[at] == raw, self.train_ids[at], self.ignore)
+
+    def strangers(self, raw: Int[np.ndarray, "height width"]) -> list[int]:
+        """The raw ids of an image that a closed map does not know; empty for an open map."""
+        return np.setdiff1d(raw, self.raw_ids).tolist() if self.closed else []
+
+
+def scannet_labels(table: Path) -> LabelMap:
+    """The 20 ScanNet benchmark classes: raw id -> nyu40 id by ScanNet's label table -> training id.
+
+    `table` is tab separated with columns `id` and `nyu40id`. Raw id 0 (not annotated) means ignore.
+    """
+    ignore = len(_SCANNET_CLASSES)
+    train_of_nyu40 = {nyu40: train for train, nyu40 in enumerate(_SCANNET_CLASSES)}
+    mapping = {raw: train_of_nyu40.get(nyu40, ignore) for raw, nyu40 in _read_table(table).items()}
+    return _label_map(str(table), ignore, {0: ignore, **mapping}, closed=True)
+
+
+def replica_labels() -> LabelMap:
+    """The 51 classes of the Semantic-NeRF renderings of Replica; every other raw id means ignore."""
+    mapping = {raw: train for train, raw in enumerate(_REPLICA_CLASSES)}
+    return _label_map("the Replica class list", len(mapping), mapping, closed=False)
+
+
+def _label_map(source: str, ignore: int, mapping: Mapping[int, int], closed: bool) -> LabelMap:
+    ordered = sorted(mapping.items())
+    raw, train = (np.array(column, dtype=np.int64) for column in zip(*ordered, strict=True))
+    return LabelMap(source, ignore, raw, train, closed)
+
+
+def _read_table(table: Path) -> dict[int, int]:
+    if not table.is_file():
+        raise UserError(
+            f"{table}: the label table is missing; it comes with ScanNet (http://www.scan-net.org, 'label mappings') "
+            "and scripts/make_rooms.py writes one for rooms"
+        )
+    with table.open(encoding="utf-8-sig", newline="") as stream:
+        rows = csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)
+        missing = {"id", "nyu40id"} - set(rows.fieldnames or ())
+        if missing:
+            raise UserError(f"{table}: expected tab-separated columns 'id' and 'nyu40id', found {rows.fieldnames}")
+        return dict(_parse_row(table, rows.line_num, row) for row in rows)
+
+
+def _parse_row(table: Path, line: int, row: dict[str, str]) -> tuple[int, int]:
+    try:
+        return int(row["id"]), int(row["nyu40id"])
+    except (TypeError, ValueError) as error:
+        found = {key: row[key] for key in ("id", "nyu40id")}
+        raise UserError(f"{table}, line {line}: expected whole numbers, found {found}; get the table anew") from error

@@ -1,0 +1,77 @@
+"""Streams of examples: the same whatever the number of worker processes, and able to start at any step."""
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Sampler
+
+from gpnerf.data.dataset import EvaluationExamples, Key, KeyedExamples
+from gpnerf.errors import UserError
+from gpnerf.structures import Example, FrameFailure
+
+
+def training_loader(
+    examples: KeyedExamples, *, world_size: int, num_workers: int, start_step: int = 0
+) -> Iterator[Example | FrameFailure]:
+    """An endless stream of this rank's examples, from the `start_step`-th on."""
+    sampler = EndlessSampler(len(examples), examples.seed, examples.rank, world_size, start_step)
+    return iter(_loader(examples, sampler, num_workers))
+
+
+def evaluation_loader(examples: EvaluationExamples, *, rank: int, world_size: int) -> Iterator[Example]:
+    """This rank's share of a scene's targets: every `world_size`-th from `rank` on; the next one is read meanwhile.
+
+    Raises `UserError` if a file of one cannot be read.
+    """
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        coming: Future[Example] | None = None
+        for position in range(rank, len(examples), world_size):
+            following = reader.submit(examples.__getitem__, position)
+            if coming is not None:
+                yield coming.result()
+            coming = following
+        if coming is not None:
+            yield coming.result()
+
+
+class EndlessSampler(Sampler[Key]):
+    """(epoch, index) of one rank, for ever: each epoch is a permutation of its own that the ranks share out.
+
+    The n-th key of a rank is number n * world_size + rank of the joint stream, so no example is lost or repeated in
+    an epoch and a run resumes exactly where it stopped.
+    """
+
+    def __init__(self, length: int, seed: int, rank: int, world_size: int, start_step: int) -> None:
+        self.length, self.seed = length, seed
+        self.start, self.stride = start_step * world_size + rank, world_size
+
+    def __iter__(self) -> Iterator[Key]:
+        place, shuffled = self.start, -1
+        while True:
+            epoch, offset = divmod(place, self.length)
+            if epoch != shuffled:
+                order, shuffled = np.random.default_rng((self.seed, epoch)).permutation(self.length), epoch
+            yield epoch, int(order[offset])
+            place += self.stride
+
+
+def _loader(examples: object, sampler: object, num_workers: int) -> DataLoader:
+    return DataLoader(
+        examples,  # type: ignore[arg-type]
+        batch_size=None,
+        sampler=sampler,  # type: ignore[arg-type]
+        num_workers=num_workers,
+        worker_init_fn=_one_thread,
+        # Its own: the loader would draw its workers' base seed from torch's global generator.
+        generator=torch.Generator(),
+        # A forked copy of a process that has computed with threads can hang.
+        multiprocessing_context="forkserver" if num_workers else None,
+    )
+
+
+def _one_thread(worker: int) -> None:
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)

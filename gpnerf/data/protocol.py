@@ -1,0 +1,156 @@
+"""An evaluation protocol: which scenes and frames are rendered, from which views, at which size, and how they score."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int64
+
+from gpnerf.data.scene import Scene
+from gpnerf.data.view_selection import draw_from_pool, nearest, pose_distances, released_distances
+from gpnerf.errors import UserError
+
+
+@dataclass(frozen=True)
+class FrameRule:
+    """Frames of a scene: places [start:stop:step] of its order, the first `count`; or frame numbers by scene."""
+
+    start: int = 0
+    stop: int | None = None
+    step: int = 1
+    count: int | None = None
+    frames: Mapping[str, tuple[int, ...]] | None = None
+
+    def indices(self, scene: Scene) -> list[int]:
+        """Places in the scene's order; an error when there are none or a listed frame is missing."""
+        if self.frames is None:
+            chosen = list(range(len(scene)))[self.start : self.stop : self.step][: self.count]
+        else:
+            chosen = indices_of(scene, self.frames.get(scene.name, ()))
+        if not chosen:
+            rule = f"[{self.start}:{self.stop}:{self.step}]" if self.frames is None else "the protocol's list"
+            raise UserError(
+                f"{scene.name}: expected target frames {rule}, found none among {len(scene)} usable frames; "
+                "export more frames or name another protocol with --protocol"
+            )
+        return chosen
+
+
+@dataclass(frozen=True)
+class DepthRanges:
+    """Near and far planes (metres) of each kind of run."""
+
+    evaluation: tuple[float, float]
+    training: tuple[float, float]
+    finetuning: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Everything that a number depends on besides the model; read from JSON by `load_protocol`.
+
+    `source_rule`: "nearest" (smallest pose distance), "released" (the released program's draw) or "listed"
+    (`listed_sources`: scene -> target frame -> source frames). A source is at least `min_index_gap` places from its
+    target. `compat` "release" reads images and intrinsics as the released program does.
+    """
+
+    name: str
+    dataset: str
+    scenes: tuple[str, ...]
+    validation_scenes: tuple[str, ...]
+    train_scenes: tuple[str, ...]
+    frame_order: str
+    evaluation_targets: FrameRule
+    finetuning_targets: FrameRule
+    source_rule: str
+    min_index_gap: int
+    exclude_evaluation_targets: bool
+    num_source_views: int
+    width: int
+    height: int
+    render_stride: int
+    depth_ranges: DepthRanges
+    class_map: str
+    metrics: tuple[str, ...]
+    compat: str
+    listed_sources: Mapping[str, Mapping[int, tuple[int, ...]]] | None = None
+
+    def evaluation_indices(self, scene: Scene) -> list[int]:
+        """The frames that are rendered and scored."""
+        return self.evaluation_targets.indices(scene)
+
+    def finetuning_indices(self, scene: Scene) -> list[int]:
+        """The frames that fine-tuning on the scene may learn from."""
+        held_out = set(self.evaluation_indices(scene)) if self.exclude_evaluation_targets else set()
+        return [index for index in self.finetuning_targets.indices(scene) if index not in held_out]
+
+    def evaluation_sources(self, scene: Scene, position: int) -> list[int]:
+        """The source frames of the evaluation target at `position` in the list, always the same."""
+        targets = self.evaluation_indices(scene)
+        target = targets[position]
+        if self.source_rule == "listed":
+            return self._listed(scene, int(scene.numbers[target]))
+        allowed = self.allowed_sources(scene, target, targets)
+        if self.source_rule == "released":
+            state = np.random.RandomState(position)  # the legacy generator: the released choice hangs on it
+            return draw_from_pool(self.distances(scene, target), allowed, self.num_source_views, state).tolist()
+        return nearest(self.distances(scene, target), allowed, self.num_source_views).tolist()
+
+    def distances(self, scene: Scene, target: int) -> Float[np.ndarray, "frames"]:
+        """How far each frame is from a target by this protocol's measure."""
+        measure = released_distances if self.source_rule == "released" else pose_distances
+        return measure(scene.cam_to_world, target)
+
+    def allowed_sources(self, scene: Scene, target: int, evaluation: Sequence[int]) -> Bool[np.ndarray, "frames"]:
+        """The frames that may serve a target, `evaluation` being held out where the protocol says so."""
+        allowed = np.abs(np.arange(len(scene)) - target) >= self.min_index_gap
+        if self.exclude_evaluation_targets:
+            allowed[list(evaluation)] = False
+        if (found := int(allowed.sum())) < self.num_source_views:
+            raise UserError(
+                f"{scene.name}: expected {self.num_source_views} source views for frame {scene.numbers[target]}, found "
+                f"{found} that may serve among {len(scene)} frames; lower --num_source_views or export more frames"
+            )
+        return allowed
+
+    def _listed(self, scene: Scene, frame: int) -> list[int]:
+        sources = (self.listed_sources or {}).get(scene.name, {}).get(frame)
+        if not sources:
+            raise UserError(
+                f"protocol {self.name}: expected listed sources of {scene.name} frame {frame}, found none; add them"
+            )
+        return indices_of(scene, sources)
+
+
+def indices_of(scene: Scene, frames: Sequence[int]) -> list[int]:
+    """Places of frame numbers in a scene's order."""
+    place = {int(number): index for index, number in enumerate(scene.numbers)}
+    missing = [frame for frame in frames if frame not in place]
+    if missing:
+        raise UserError(
+            f"{scene.name}: expected frame {missing[0]}, which the protocol lists, found no such usable frame"
+        )
+    return [place[frame] for frame in frames]
+
+
+def resolve(protocol: Protocol, scenes: Sequence[Scene]) -> dict[str, Any]:
+    """The protocol as plain JSON values with every target's source frames, and a SHA-256 over all of it.
+
+    `resolved` holds scene -> [{"target": frame, "sources": [frame, ...]}, ...], by frame number.
+    """
+    described = asdict(protocol)
+    described["resolved"] = {scene.name: _resolve_scene(protocol, scene) for scene in scenes}
+    plain = json.loads(json.dumps(described))
+    text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
+    return {**plain, "sha256": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def _resolve_scene(protocol: Protocol, scene: Scene) -> list[dict[str, Any]]:
+    numbers: Int64[np.ndarray, "frames"] = scene.numbers
+    return [
+        {"target": int(numbers[target]), "sources": numbers[protocol.evaluation_sources(scene, position)].tolist()}
+        for position, target in enumerate(protocol.evaluation_indices(scene))
+    ]

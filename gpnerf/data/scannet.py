@@ -1,0 +1,90 @@
+"""Scenes in the ScanNet layout, as exported from the `.sens` files (and as rooms are written)."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from gpnerf.data.files import find_series, first_image_size, optional_series, read_matrix, rescale_intrinsics
+from gpnerf.data.labels import LabelMap
+from gpnerf.data.scene import FrameCache, ImageForm, Scene, SceneFiles
+from gpnerf.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+# The released program took this width for every colour image and its factor for both axes.
+_RELEASED_FILE_WIDTH = 1296
+
+
+def scannet_scene(
+    folder: Path,
+    *,
+    name: str,
+    height: int,
+    width: int,
+    label_map: LabelMap | None,
+    cache: FrameCache,
+    frame_order: str = "numeric",
+    compat: str = "none",
+) -> Scene:
+    """Open `folder` = sceneXXXX_YY with color/, pose/, intrinsic/ and, if there, depth/, label-filt/, instance-filt/.
+
+    Frames whose pose holds inf or NaN are dropped. `frame_order` is "numeric" or "lexicographic" (by file name, as
+    the released program sorts); `compat` "release" takes its intrinsics, blur and nearest neighbour.
+    """
+    if not (folder / "color").is_dir():
+        raise UserError(f"{folder}: expected a scene with color/, pose/ and intrinsic/, found no folder color/")
+    colour, numbers = find_series(folder / "color", "", (".jpg", ".png"))
+    poses = _usable_poses(folder, name, sorted(numbers, key=str if frame_order == "lexicographic" else int))
+    file_size = first_image_size(colour, list(poses))
+    intrinsics = _read_intrinsics(folder / "intrinsic" / "intrinsic_color.txt")
+    scale = (width / file_size[1], height / file_size[0])
+    if compat == "release":
+        scale = (width / _RELEASED_FILE_WIDTH, width / _RELEASED_FILE_WIDTH)
+        scaled = intrinsics * [[scale[0]], [scale[1]], [1.0]]
+    else:
+        scaled = rescale_intrinsics(intrinsics, scale)
+    return Scene(
+        name=name,
+        files=SceneFiles(
+            colour=colour,
+            depth=optional_series(folder / "depth"),
+            labels=optional_series(folder / "label-filt"),
+            instances=optional_series(folder / "instance-filt"),
+        ),
+        numbers=np.array(list(poses)),
+        intrinsics=scaled,
+        cam_to_world=np.stack(list(poses.values())),
+        file_size=file_size,
+        form=ImageForm(height, width, scale, centred=compat != "release"),
+        label_map=label_map,
+        strict_labels=compat != "release",
+        cache=cache,
+    )
+
+
+def has_label_files(folder: Path) -> bool:
+    """Whether a scene folder comes with labels, so that a label table is needed."""
+    return (folder / "label-filt").is_dir()
+
+
+def _usable_poses(folder: Path, name: str, numbers: list[int]) -> dict[int, Float[np.ndarray, "4 4"]]:
+    poses = {n: read_matrix(folder / "pose" / f"{n}.txt", f"camera-to-world pose of frame {n}") for n in numbers}
+    usable = {n: pose for n, pose in poses.items() if np.isfinite(pose).all()}
+    if len(usable) < len(poses):
+        logger.warning(
+            "%s: dropped %d of %d frames, their poses hold inf or NaN", name, len(poses) - len(usable), len(poses)
+        )
+    if not usable:
+        raise UserError(
+            f"{folder / 'pose'}: expected finite poses, found inf or NaN in all {len(poses)}; export the scene again"
+        )
+    return usable
+
+
+def _read_intrinsics(path: Path) -> Float[np.ndarray, "3 3"]:
+    matrix = read_matrix(path, "colour intrinsics")[:3, :3]
+    if not (np.isfinite(matrix).all() and matrix[0, 0] > 0 and matrix[1, 1] > 0):
+        raise UserError(f"{path}: expected finite intrinsics with positive focal lengths, found {matrix.tolist()}")
+    return matrix

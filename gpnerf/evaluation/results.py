@@ -1,0 +1,123 @@
+"""From the scores of views to `metrics.json` and `summary.md`."""
+
+import json
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gpnerf.errors import UserError
+from gpnerf.metrics.segmentation import SegmentationScores
+
+Scores = dict[str, float | None]
+
+
+def mean_scores(parts: Iterable[Mapping[str, float | None]]) -> Scores:
+    """Mean of every score over the parts that have it; None where no part has."""
+    collected: dict[str, list[float]] = {}
+    for part in parts:
+        for name, value in part.items():
+            collected.setdefault(name, []).extend([] if value is None else [value])
+    return {name: sum(values) / len(values) if values else None for name, values in collected.items()}
+
+
+def assemble(
+    scenes: Mapping[str, Mapping[int, Scores]],
+    segmentation: Mapping[str, SegmentationScores],
+    class_names: Sequence[str],
+    seconds: Sequence[float],
+) -> dict[str, Any]:
+    """The scores of a whole evaluation: per image, per scene (mean over images) and overall (mean over scenes).
+
+    Scores named `*_dataset` come from one confusion matrix over all pixels of a scene, or of all scenes.
+    """
+    means = {scene: mean_scores(images.values()) for scene, images in scenes.items()}
+    overall = mean_scores(means.values())
+    per_class: Scores = {}
+    if segmentation:
+        total = sum(segmentation.values(), SegmentationScores.empty(len(class_names)))
+        overall |= total.dataset()
+        per_class = total.per_class_iou(class_names)
+        for scene, state in segmentation.items():
+            means[scene] |= state.dataset()
+    return {
+        "overall": overall,
+        "scenes": {
+            scene: {"mean": means[scene], "images": {str(frame): scores for frame, scores in images.items()}}
+            for scene, images in scenes.items()
+        },
+        "per_class_iou": per_class,
+        "seconds_per_image": sum(seconds) / len(seconds) if seconds else None,
+    }
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """Versions and hardware that a number was computed with."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "device": f"{device.type} ({name})",
+        "threads": torch.get_num_threads(),
+        "commit": _commit(),
+    }
+
+
+def write_results(folder: Path, results: dict[str, Any]) -> None:
+    """Write `metrics.json` and `summary.md`, each in one move."""
+    for name, text in (("metrics.json", json.dumps(results, indent=1)), ("summary.md", summary(results))):
+        beside = folder / f".{name}.tmp"
+        try:
+            beside.write_text(text, encoding="utf-8")
+            beside.replace(folder / name)
+        except OSError as error:
+            raise UserError(f"{folder / name}: could not be written ({error.strerror}); free some disk space") from error
+
+
+def summary(results: dict[str, Any]) -> str:
+    """The results as Markdown tables."""
+    protocol, checkpoint = results["protocol"], results["checkpoint"]
+    lines = [
+        f"# {protocol['name']}",
+        "",
+        f"Checkpoint `{checkpoint['path']}`, step {checkpoint['step']}; protocol SHA-256 `{protocol['sha256'][:12]}`; "
+        f"{results['environment']['device']}, torch {results['environment']['torch']}.",
+        "",
+        summary_table(results),
+        "",
+    ]
+    if results["per_class_iou"]:
+        rows = {name: {"IoU": value} for name, value in results["per_class_iou"].items()}
+        lines += [_table("class", ["IoU"], rows), ""]
+    return "\n".join(lines)
+
+
+def summary_table(results: dict[str, Any]) -> str:
+    """One row a scene and one for the mean over scenes, one column a score that any of them has."""
+    rows = {scene: part["mean"] for scene, part in results["scenes"].items()}
+    rows["all scenes"] = results["overall"]
+    columns = [name for name, value in results["overall"].items() if value is not None]
+    return _table("scene", columns, rows)
+
+
+def _table(first: str, columns: Sequence[str], rows: Mapping[str, Mapping[str, float | None]]) -> str:
+    cells = [[first, *columns], ["---"] * (1 + len(columns))]
+    cells += [[name, *(_number(scores.get(column)) for column in columns)] for name, scores in rows.items()]
+    widths = [max(len(row[k]) for row in cells) for k in range(len(cells[0]))]
+    return "\n".join("| " + " | ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) + " |" for row in cells)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _commit() -> str | None:
+    """The git commit of this program, if it runs from a clone."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -1,0 +1,132 @@
+"""Evaluates scenes under a protocol: every rank renders its share, rank 0 writes the results."""
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from gpnerf.data.dataset import EvaluationExamples
+from gpnerf.data.loaders import evaluation_loader
+from gpnerf.data.protocol import Protocol, resolve
+from gpnerf.data.scene import Scene
+from gpnerf.distributed import Context
+from gpnerf.evaluation.pictures import write_pictures
+from gpnerf.evaluation.results import Scores, assemble, environment, write_results
+from gpnerf.evaluation.view import ViewResult, ViewSettings, evaluate_view
+from gpnerf.metrics.perceptual import LpipsScorer, lpips_scorer
+from gpnerf.metrics.segmentation import SegmentationScores
+from gpnerf.models.gpnerf import GPNeRF
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """How to render and score, where to write, and what to say of the weights in the result file."""
+
+    view: ViewSettings
+    folder: Path
+    checkpoint: dict[str, Any]
+
+
+@dataclass
+class _Collected:
+    """What one scene has gathered so far."""
+
+    scores: dict[int, Scores]
+    segmentation: SegmentationScores | None
+    seconds: list[float]
+
+
+def evaluate(
+    model: GPNeRF,
+    scenes: Sequence[Scene],
+    protocol: Protocol,
+    settings: EvaluationSettings,
+    context: Context,
+    device: torch.device,
+) -> dict[str, Any]:
+    """Render and score the protocol's targets of the scenes; pictures and results go to `settings.folder`.
+
+    Returns the content of `metrics.json`. Scores of single views are also appended to `views.jsonl` as they come.
+    """
+    described = resolve(protocol, scenes)
+    lpips = lpips_scorer(device)
+    settings.folder.mkdir(parents=True, exist_ok=True)
+    (settings.folder / "views.jsonl").unlink(missing_ok=True)
+    context.barrier()
+    model.eval()
+    total = sum(len(protocol.evaluation_indices(scene)) for scene in scenes)
+    collected: dict[str, _Collected] = {}
+    bar = tqdm(total=total, desc="evaluate", unit="view", disable=not context.is_main)
+    with logging_redirect_tqdm(), bar:
+        for scene in scenes:
+            if settings.view.class_names and not scene.has_labels:
+                _log.warning("%s has no label files: colour and depth only are scored", scene.name)
+            share = _evaluate_scene(model, scene, protocol, settings, lpips, context, device, bar)
+            collected[scene.name] = _merged(context.gather(share), protocol, scene)
+    results = {
+        "protocol": described,
+        "checkpoint": settings.checkpoint,
+        "environment": environment(device),
+        **assemble(
+            {scene: part.scores for scene, part in collected.items()},
+            {scene: part.segmentation for scene, part in collected.items() if part.segmentation is not None},
+            settings.view.class_names,
+            [seconds for part in collected.values() for seconds in part.seconds],
+        ),
+    }
+    if context.is_main:
+        write_results(settings.folder, results)
+    return results
+
+
+def _evaluate_scene(
+    model: GPNeRF,
+    scene: Scene,
+    protocol: Protocol,
+    settings: EvaluationSettings,
+    lpips: LpipsScorer,
+    context: Context,
+    device: torch.device,
+    bar: tqdm,
+) -> _Collected:
+    """This rank's share of a scene."""
+    share = _Collected({}, None, [])
+    folder = settings.folder / scene.name
+    examples = EvaluationExamples(scene, protocol)
+    for example in evaluation_loader(examples, rank=context.rank, world_size=context.world_size):
+        result = evaluate_view(model, example, settings.view, lpips, device)
+        write_pictures(folder, example, result, settings.view.class_names, settings.view.stride)
+        _append(settings.folder / "views.jsonl", scene.name, result)
+        share.scores[result.frame] = result.scores
+        share.seconds.append(result.seconds)
+        if result.segmentation is not None:
+            share.segmentation = result.segmentation + (
+                share.segmentation or SegmentationScores.empty(len(result.segmentation.matrix))
+            )
+        bar.update(context.world_size)
+    return share
+
+
+def _append(path: Path, scene: str, result: ViewResult) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"scene": scene, "frame": result.frame, **result.scores}) + "\n")
+
+
+def _merged(shares: Sequence[_Collected], protocol: Protocol, scene: Scene) -> _Collected:
+    """The shares of all ranks as one, in the protocol's order of targets."""
+    scores = {frame: value for share in shares for frame, value in share.scores.items()}
+    states = [share.segmentation for share in shares if share.segmentation is not None]
+    ordered = [int(scene.numbers[index]) for index in protocol.evaluation_indices(scene)]
+    return _Collected(
+        {frame: scores[frame] for frame in ordered},
+        sum(states[1:], states[0]) if states else None,
+        [seconds for share in shares for seconds in share.seconds],
+    )

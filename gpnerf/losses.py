@@ -1,0 +1,121 @@
+"""The terms of the training loss, each a pure function in its plain form; weights and sums belong to the caller."""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from gpnerf.errors import UserError
+
+Compat = Literal["none", "release"]
+Negative = Literal["anti", "none"]
+
+_SQUARED_NORM_FLOOR = 1e-12  # keeps the cosine, and its gradient, finite at a zero vector
+_DEPTH_BETA = 0.05  # where smooth L1 turns from square to straight, in normalised inverse depth
+
+
+def colour_loss(predicted: Float[Tensor, "rays 3"], truth: Float[Tensor, "rays 3"]) -> Float[Tensor, ""]:
+    """Squared error, summed over the channels and averaged over the rays."""
+    return (predicted - truth).square().sum(-1).mean()
+
+
+def segmentation_loss(
+    logits: Float[Tensor, "classes height width"] | Float[Tensor, "rays classes"],
+    labels: Int64[Tensor, "height width"] | Int64[Tensor, "rays"],
+    ignore: int,
+    compat: Compat = "none",
+) -> Float[Tensor, ""]:
+    """Cross entropy averaged over the pixels whose label is not `ignore`.
+
+    Takes a whole image (classes first) or separate rays (classes last). With nothing to average, `none` gives 0 with
+    zero gradients and `release` gives NaN.
+    """
+    if logits.ndim == 3:
+        logits, labels = logits[None], labels[None]
+    total = F.cross_entropy(logits, labels, ignore_index=ignore, reduction="sum")
+    count = (labels != ignore).sum()
+    return total / (count.clamp(min=1) if compat == "none" else count)
+
+
+def distillation_loss(
+    rendered: Float[Tensor, "rays channels"], reference: Float[Tensor, "rays channels"]
+) -> Float[Tensor, ""]:
+    """Self-distillation: mean over the rays of 1 - cos(reference, rendered); no gradient to the reference."""
+    return (1 - _cosine(rendered, reference.detach())).mean()
+
+
+def depth_guided_window(
+    weights: Float[Tensor, "rays samples"], n_p: int, compat: Compat = "none"
+) -> Bool[Tensor, "rays samples"]:
+    """The 2 n_p + 1 samples around the heaviest one of each ray.
+
+    Near an end of the ray `none` moves the whole window inside; `release` shifts the peak by a sequence of rules that
+    does not always suffice, and then wraps the window around to the other end.
+    Raises UserError if the window is longer than the ray.
+    """
+    samples = weights.shape[1]
+    if samples < 2 * n_p + 1:
+        raise UserError(
+            f"depth-guided loss: a window of --n_p {n_p} needs at least {2 * n_p + 1} samples a ray, found {samples}; "
+            "lower n_p or raise N_samples"
+        )
+    peak = weights.detach().argmax(dim=1)
+    peak = peak.clamp(n_p, samples - 1 - n_p) if compat == "none" else _shift_peak(peak, n_p, samples - 1)
+    offsets = torch.arange(-n_p, n_p + 1, device=weights.device)
+    columns = (peak[:, None] + offsets) % samples
+    return torch.zeros_like(weights, dtype=torch.bool).scatter(1, columns, True)
+
+
+def depth_guided_loss(
+    field: Float[Tensor, "rays samples channels"],
+    weights: Float[Tensor, "rays samples"],
+    reference: Float[Tensor, "rays channels"],
+    n_p: int,
+    negative: Negative = "anti",
+    compat: Compat = "none",
+) -> Float[Tensor, ""]:
+    """Depth-guided distillation: samples near the surface should look like the reference, the others should not.
+
+    1 - cos inside the window around the heaviest sample; outside it max(0, cos) with `anti` (paper figure 4) and 0 with
+    `none` or in the released form. The mean is over all rays and samples. No gradient to the weights or the reference.
+    """
+    cosine = _cosine(field, reference.detach()[:, None])
+    repulsive = negative == "anti" and compat == "none"
+    outside = cosine.clamp(min=0) if repulsive else torch.zeros_like(cosine)
+    return torch.where(depth_guided_window(weights, n_p, compat), 1 - cosine, outside).mean()
+
+
+def depth_loss(
+    predicted: Float[Tensor, "rays"], truth: Float[Tensor, "rays"], near: float, far: float
+) -> Float[Tensor, ""]:
+    """Smooth L1 of normalised inverse depths, averaged over the rays with depth; depths in metres, 0 where unknown.
+
+    Without any depth it is 0 with zero gradients.
+    """
+    known = truth > 0
+    # Unknown depth takes a harmless value first: a NaN behind `where` would still reach the gradient.
+    target = _inverse_depth(torch.where(known, truth, far), near, far)
+    error = F.smooth_l1_loss(_inverse_depth(predicted, near, far), target, reduction="none", beta=_DEPTH_BETA)
+    return torch.where(known, error, 0).sum() / known.sum().clamp(min=1)
+
+
+def _cosine(x: Float[Tensor, "*rays channels"], y: Float[Tensor, "*#rays channels"]) -> Float[Tensor, "*rays"]:
+    """Cosine over the channels, at least in float32 whatever autocast chose for the features."""
+    x, y = (t.to(torch.promote_types(t.dtype, torch.float32)) for t in (x, y))
+    squared_norms = (x.square().sum(-1) + _SQUARED_NORM_FLOOR) * (y.square().sum(-1) + _SQUARED_NORM_FLOOR)
+    return (x * y).sum(-1) / squared_norms.sqrt()
+
+
+def _shift_peak(peak: Int64[Tensor, "rays"], n_p: int, last: int) -> Int64[Tensor, "rays"]:
+    """The released way to keep a window inside the ray: each move sees the result of the moves before it."""
+    for i in range(1, n_p + 1):
+        for index, moved in ((last, last - i), (last - i, last - i - 1), (i, i + 1), (0, i)):
+            peak = torch.where(peak == index, moved, peak)
+    return peak
+
+
+def _inverse_depth(depth: Float[Tensor, "rays"], near: float, far: float) -> Float[Tensor, "rays"]:
+    """(1 / near - 1 / d) / (1 / near - 1 / far) in [0, 1]; d is clamped first, so that d <= 0 has a finite gradient."""
+    return (1 / near - 1 / depth.clamp(near, far)) / (1 / near - 1 / far)

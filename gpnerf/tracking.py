@@ -1,0 +1,100 @@
+"""What a run leaves behind while it trains: TensorBoard curves and pictures, a text log, scalars as JSON lines."""
+
+import contextlib
+import json
+import logging
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from gpnerf.errors import UserError
+
+_PACKAGE_LOGGER = logging.getLogger("gpnerf")
+
+
+class Tracker:
+    """Writes to `folder`: `losses.jsonl`, `log.txt` and TensorBoard's files; nothing at all when not `enabled`.
+
+    `step` is the step that the run continues from: what an interrupted run wrote beyond it is dropped, so that the
+    curves of a run that was stopped and continued are those of a run that never stopped. Use it as a context manager
+    or call `close`.
+    """
+
+    def __init__(self, folder: Path, enabled: bool, step: int = 0) -> None:
+        self._enabled = enabled
+        if not enabled:
+            return
+        from torch.utils.tensorboard import SummaryWriter  # slow to import, and only one process needs it
+
+        folder.mkdir(parents=True, exist_ok=True)
+        self._scalars_path = folder / "losses.jsonl"
+        _drop_beyond(self._scalars_path, step)
+        self._scalars_file = self._scalars_path.open("a", encoding="utf-8")
+        self._board = SummaryWriter(str(folder), purge_step=step + 1)
+        self._log = logging.FileHandler(folder / "log.txt", encoding="utf-8")
+        self._log.setFormatter(logging.Formatter("%(asctime)s %(levelname).1s %(message)s"))
+        _PACKAGE_LOGGER.addHandler(self._log)
+
+    def __enter__(self) -> "Tracker":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Record numbers of one step; every float is written in full, so that equal lines mean equal bits.
+
+        Raises `UserError` when the disk is full.
+        """
+        if not self._enabled:
+            return
+        for name, value in values.items():
+            self._board.add_scalar(name, value, step)
+        # JSON has no NaN and no infinity.
+        numbers = {name: value if math.isfinite(value) else repr(value) for name, value in values.items()}
+        try:
+            self._scalars_file.write(json.dumps({"step": step, **numbers}) + "\n")
+            self._scalars_file.flush()
+        except OSError as error:
+            raise UserError(f"{self._scalars_path}: cannot be written ({error.strerror}); free some space") from error
+
+    def speed(self, step: int, rays_per_second: float) -> None:
+        """Record the speed, in TensorBoard only: it differs from run to run, which `losses.jsonl` must not."""
+        if self._enabled:
+            self._board.add_scalar("rays_per_second", rays_per_second, step)
+
+    def image(self, step: int, name: str, image: UInt8[np.ndarray, "height width 3"]) -> None:
+        """Record a picture of one step, 8-bit RGB."""
+        if self._enabled:
+            self._board.add_image(name, image, step, dataformats="HWC")
+
+    def close(self) -> None:
+        """Finish the files."""
+        if self._enabled:
+            self._enabled = False
+            with contextlib.suppress(OSError):  # a line that the disk had no room for was reported when it was written
+                self._scalars_file.close()
+            self._board.close()
+            _PACKAGE_LOGGER.removeHandler(self._log)
+            self._log.close()
+
+
+def _drop_beyond(path: Path, step: int) -> None:
+    """Keep only the whole lines of steps up to `step`; the file is replaced in one move."""
+    if not path.exists():
+        return
+    kept = [line for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if _step_of(line) <= step]
+    beside = path.with_suffix(".tmp")
+    beside.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+    beside.replace(path)
+
+
+def _step_of(line: str) -> float:
+    """The step of a line; beyond every step for a line that was cut off while it was written."""
+    try:
+        return float(json.loads(line)["step"])
+    except json.JSONDecodeError:
+        return math.inf

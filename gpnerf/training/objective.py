@@ -1,0 +1,97 @@
+"""Which losses a step's outputs are given, and with which weights."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from gpnerf import losses
+from gpnerf.losses import Compat, Negative
+from gpnerf.models.gpnerf import StepOutput
+from gpnerf.structures import Example, RayOutput, Rays
+
+# The published loss adds the cross entropy for the coarse and for the fine pass, which share one prediction.
+_SEMANTIC_COUNTS = 2
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weights of the terms; one of 0 leaves its term out."""
+
+    colour: float
+    semantic: float
+    distillation: float
+    depth: float
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The weighted terms of the training loss (paper, section 3.4).
+
+    Args:
+        ignore: label that is not scored.
+        n_p: half window of the depth-guided loss, in samples.
+        negative: what happens to samples away from the depth peak.
+        compat: `release` keeps the released program's forms.
+    """
+
+    weights: LossWeights
+    ignore: int
+    n_p: int
+    negative: Negative
+    compat: Compat
+
+    @property
+    def wants_field(self) -> bool:
+        """Whether per-sample semantic features are needed."""
+        return self.weights.distillation > 0
+
+    def terms(self, output: StepOutput, example: Example, rays: Rays) -> dict[str, Tensor]:
+        """Named terms, already weighted; their sum is the loss."""
+        terms = self._colour(output, example, rays)
+        if self.weights.semantic and example.target.labels is not None:
+            terms |= self._semantic(output, example.target.labels, rays)
+        if self.weights.distillation and output.reference is not None:
+            terms |= self._distillation(output.last, output.reference)
+        if self.weights.depth and example.target.depth is not None:
+            terms |= self._depth(output, example, rays)
+        return terms
+
+    def _colour(self, output: StepOutput, example: Example, rays: Rays) -> dict[str, Tensor]:
+        u, v = rays.pixels.unbind(-1)
+        truth = example.target.image[:, v, u].T
+        return {
+            f"colour_{name}": self.weights.colour * losses.colour_loss(each.rgb, truth)
+            for name, each in _passes(output).items()
+        }
+
+    def _semantic(self, output: StepOutput, labels: Tensor, rays: Rays) -> dict[str, Tensor]:
+        if output.logits is not None:
+            loss = losses.segmentation_loss(output.logits, labels, self.ignore, self.compat)
+            return {"semantic": self.weights.semantic * _SEMANTIC_COUNTS * loss}
+        u, v = rays.pixels.unbind(-1)
+        return {
+            f"semantic_{name}": self.weights.semantic
+            * losses.segmentation_loss(each.logits, labels[v, u], self.ignore, self.compat)
+            for name, each in _passes(output).items()
+            if each.logits is not None
+        }
+
+    def _distillation(self, last: RayOutput, reference: Tensor) -> dict[str, Tensor]:
+        assert last.features is not None and last.field is not None
+        guided = losses.depth_guided_loss(last.field, last.weights, reference, self.n_p, self.negative, self.compat)
+        return {
+            "distillation": self.weights.distillation * losses.distillation_loss(last.features, reference),
+            "depth_guided": self.weights.distillation * guided,
+        }
+
+    def _depth(self, output: StepOutput, example: Example, rays: Rays) -> dict[str, Tensor]:
+        u, v = rays.pixels.unbind(-1)
+        truth = example.target.depth[v, u]  # type: ignore[index]
+        return {
+            f"depth_{name}": self.weights.depth * losses.depth_loss(each.depth, truth, example.near, example.far)
+            for name, each in _passes(output).items()
+        }
+
+
+def _passes(output: StepOutput) -> dict[str, RayOutput]:
+    return {"coarse": output.coarse} if output.fine is None else {"coarse": output.coarse, "fine": output.fine}

@@ -1,0 +1,74 @@
+"""The PNG files of an evaluation, written whole or not at all, and their readers.
+
+Colour is 8-bit RGB; depth is 16-bit millimetres, 0 where unknown; class ids are one 8-bit channel, 255 for ignore.
+"""
+
+import contextlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor
+
+from gpnerf.errors import UserError
+
+IGNORE_ID = 255
+_MILLIMETRES = 1000
+_LONGEST = np.iinfo(np.uint16).max
+
+
+def save_picture(path: Path, picture: UInt8[np.ndarray, "height width 3"]) -> None:
+    """Write an RGB picture (colour, panel, feature map)."""
+    _write_png(path, np.ascontiguousarray(picture[..., ::-1]))
+
+
+def save_depth(path: Path, depth: Float[Tensor, "height width"]) -> None:
+    """Write a depth map given in metres; what is not positive is unknown, and 65.535 m is the most that fits."""
+    millimetres = (depth.detach().double() * _MILLIMETRES).nan_to_num(0).round().clamp(0, _LONGEST)
+    _write_png(path, millimetres.cpu().numpy().astype(np.uint16))
+
+
+def save_labels(path: Path, labels: Int64[Tensor, "height width"], ignore: int) -> None:
+    """Write class ids below 255; the ignore label, whatever its number here, becomes 255."""
+    _write_png(path, torch.where(labels == ignore, IGNORE_ID, labels).cpu().numpy().astype(np.uint8))
+
+
+def read_picture(path: Path) -> UInt8[np.ndarray, "height width 3"]:
+    """Read what `save_picture` wrote; a file that is no picture is a UserError."""
+    return np.ascontiguousarray(_read_png(path, cv2.IMREAD_COLOR)[..., ::-1])
+
+
+def read_depth(path: Path) -> Float[Tensor, "height width"]:
+    """Read what `save_depth` wrote, in metres; a file that is no picture is a UserError."""
+    return torch.from_numpy(_read_png(path, cv2.IMREAD_UNCHANGED).astype(np.float32) / _MILLIMETRES)
+
+
+def read_labels(path: Path, ignore: int) -> Int64[Tensor, "height width"]:
+    """Read what `save_labels` wrote, 255 turned back into `ignore`; a file that is no picture is a UserError."""
+    ids = torch.from_numpy(_read_png(path, cv2.IMREAD_UNCHANGED).astype(np.int64))
+    return torch.where(ids == IGNORE_ID, ignore, ids)
+
+
+def _write_png(path: Path, array: np.ndarray) -> None:
+    """Encode, write beside the goal and rename, so that a reader never meets half a file."""
+    encoded = cv2.imencode(".png", array)[1].tobytes()
+    unfinished = path.with_name(path.name + ".tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_bytes(encoded)
+        unfinished.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
+        reason = error.strerror or error
+        raise UserError(f"{path}: cannot write this picture ({reason}); free space or choose another folder") from error
+
+
+def _read_png(path: Path, flags: int) -> np.ndarray:
+    array = cv2.imread(str(path), flags) if path.is_file() else None
+    if array is None:
+        found = "a file that cannot be decoded" if path.is_file() else "no file"
+        raise UserError(f"{path}: expected a PNG picture, found {found}; run the evaluation again")
+    return array

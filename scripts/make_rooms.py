@@ -1,0 +1,70 @@
+"""Write procedural rooms to disk in the ScanNet or the Replica layout.
+
+    python scripts/make_rooms.py --out data/rooms --rooms 40
+    python scripts/make_rooms.py --out data/rooms_replica --layout replica --rooms 8
+
+Rooms that are already complete are skipped, so an interrupted run goes on where it stopped. Room N depends on
+`--seed` and N only: `--first 100 --rooms 10` writes room_0100 to room_0109, none of them equal to an earlier one.
+"""
+
+import argparse
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import cv2
+from tqdm import tqdm
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from gpnerf.data.procedural.categories import label_table
+from gpnerf.data.procedural.disk import LAYOUTS
+from gpnerf.data.rooms import write_room
+from gpnerf.errors import UserError, run_script
+
+_ROOMS_PER_SEED = 60_000  # a multiple of the number of room kinds, so that kinds take turns for every seed
+_SIZES = {"scannet": (160, 128), "replica": (160, 120)}
+
+
+def main() -> None:
+    args = _arguments()
+    width, height = args.width or _SIZES[args.layout][0], args.height or _SIZES[args.layout][1]
+    if args.layout == "replica" and 3 * width != 4 * height:
+        raise UserError(f"--width, --height: the Replica camera has 4:3 pictures, found {width}x{height}: try 160 120")
+    args.out.mkdir(parents=True, exist_ok=True)
+    if args.layout == "scannet":
+        (args.out / "scannetv2-labels.combined.tsv").write_text(label_table())
+    missing = [n for n in range(args.first, args.first + args.rooms) if not _folder(args.out, n).exists()]
+    write = partial(_write, args.out, args.seed, args.layout, args.frames, width, height)
+    with ProcessPoolExecutor(args.workers) as pool:
+        for _ in tqdm(pool.map(write, missing), total=len(missing), unit="room"):
+            pass
+    print(f"{args.rooms} rooms in {args.out} ({args.rooms - len(missing)} were there already)")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="folder that gets room_0000, room_0001, ...")
+    parser.add_argument("--layout", choices=LAYOUTS, default="scannet", help="folder layout and camera")
+    parser.add_argument("--rooms", type=int, default=1, help="number of rooms")
+    parser.add_argument("--first", type=int, default=0, help="number of the first room")
+    parser.add_argument("--frames", type=int, default=40, help="frames a room")
+    parser.add_argument("--width", type=int, help="picture width (default 160)")
+    parser.add_argument("--height", type=int, help="picture height (default 128, for replica 120)")
+    parser.add_argument("--seed", type=int, default=0, help="another seed gives other rooms")
+    parser.add_argument("--workers", type=int, default=1, help="processes that write rooms side by side")
+    return parser.parse_args()
+
+
+def _folder(out: Path, number: int) -> Path:
+    return out / f"room_{number:04d}"
+
+
+def _write(out: Path, seed: int, layout: str, frames: int, width: int, height: int, number: int) -> None:
+    cv2.setNumThreads(1)  # the processes share the cores already
+    write_room(_folder(out, number), seed * _ROOMS_PER_SEED + number, layout, frames, width, height)
+
+
+if __name__ == "__main__":
+    run_script(main)
