@@ -29,6 +29,9 @@ _SIZES = {"scannet": (160, 128), "replica": (160, 120)}
 
 def main() -> None:
     args = _arguments()
+    for name in ("rooms", "frames", "workers"):
+        if getattr(args, name) < 1:
+            raise UserError(f"--{name}: expected at least 1, found {getattr(args, name)}")
     width, height = args.width or _SIZES[args.layout][0], args.height or _SIZES[args.layout][1]
     if args.layout == "replica" and 3 * width != 4 * height:
         raise UserError(f"--width, --height: the Replica camera has 4:3 pictures, found {width}x{height}: try 160 120")

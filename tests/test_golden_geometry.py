@@ -36,7 +36,7 @@ def test_projection(case: str) -> None:
     assert torch.equal(samples.mask, golden[f"{case}out/mask"][..., 0].bool())
     assert_close(samples.features, golden[f"{case}out/rgb_feat"], 1e-5)
     assert_close(samples.relative_directions, golden[f"{case}out/ray_diff"], 5e-5)
-    semantics = torch.stack([samples.semantics(view) for view in range(len(expected))], dim=2)
+    semantics = torch.stack([samples.semantics(view).permute(1, 2, 0) for view in range(len(expected))], dim=2)
     assert_close(semantics, golden[f"{case}out/sem_feat"], 1e-5)
 
 

@@ -15,9 +15,9 @@ from gpnerf.models.heads import PerceptionHead
 def encode(golden: Golden, dtype: torch.dtype) -> tuple[Encoder, dict[str, Tensor]]:
     encoder = Encoder(64, (3, 4, 6), 32).to(dtype)
     load_released(encoder, "encoder", golden.seed)
-    output = encoder(golden.hashed(golden.meta["input"]).to(dtype))
+    colour, pyramid = encoder(golden.hashed(golden.meta["input"]).to(dtype))
     names = ("coarse", "x0", "x1", "x2", "x3")
-    return encoder, dict(zip(names, (output.colour, *output.pyramid), strict=True))
+    return encoder, dict(zip(names, (colour, *pyramid), strict=True))
 
 
 def subsampled(maps: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -76,9 +76,9 @@ def test_image(plain: bool) -> None:
     assert_close(rays.origins, golden["out/ray_o"], 1e-5)
     near, far = (float(x) for x in golden["in/depth_range"][0])
     with torch.no_grad():
-        encoded = encoder(images)
+        colour, levels = encoder(images)
         maps = SourceMaps(
-            cameras_of(golden["in/src_cameras"][0]), images, encoded.colour, pyramid(encoded.pyramid)
+            cameras_of(golden["in/src_cameras"][0]), images, colour, pyramid(levels)
         )
         fine = renderer(rays, maps, near, far, field=True)[1]
         coarse = RayRenderer(network, None, meta["N_samples"], 0, meta["inv_uniform"])(rays, maps, near, far, field=True)[0]

@@ -21,7 +21,7 @@ class GivenSources(SampledSources):
     given: Tensor = field(kw_only=True)
 
     def semantics(self, view: int) -> Tensor:
-        return self.given[:, :, view]
+        return self.given[:, :, view].permute(2, 0, 1)
 
 
 def run(golden: Golden, network: RayTransformer, semantic: Tensor, plain: bool) -> tuple[Tensor, ...]:

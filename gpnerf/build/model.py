@@ -34,6 +34,7 @@ class Architecture:
     outputs: int
     semantic_model: Literal["fpn", "fc"]
     adaptor_relu: bool
+    dropout: float
     samples: int
     importance: int
     inverse: bool
@@ -59,6 +60,7 @@ class Architecture:
             outputs=classes + 1,
             semantic_model=model.semantic_model,
             adaptor_relu=model.adaptor_activation == "relu",
+            dropout=model.dropout,
             samples=render.N_samples,
             importance=render.N_importance,
             inverse=render.inv_uniform,
@@ -108,6 +110,7 @@ class Architecture:
             colour_features,
             semantic_channels=semantic,
             classes=self.outputs if self.semantic_model == "fc" else None,
+            dropout=self.dropout,
             adaptor_relu=self.adaptor_relu,
             plain=self.plain,
         )

@@ -59,6 +59,8 @@ def _check_sizes(data: DataConfig, model: ModelConfig) -> None:
         raise UserError(f"depth_range: expected 0 < near < far in metres, found {list(data.depth_range)}")
     if model.netwidth % 8:
         raise UserError(f"netwidth: expected a multiple of 8 (4 attention heads), found {model.netwidth}")
+    if not model.dropout < 1:
+        raise UserError(f"dropout: expected a share below 1, found {model.dropout}")
     if model.head_width % min(32, model.head_width):
         raise UserError(f"head_width: expected at most 32 or a multiple of 32 (group norm), found {model.head_width}")
     if len(model.encoder_blocks) != 3 or min(model.encoder_blocks) < 1:

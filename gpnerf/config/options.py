@@ -71,6 +71,7 @@ class ModelConfig:
         "fpn", "fpn: features rendered, then a head over the image; fc: labels rendered ray by ray (a baseline). "
         "In the released program the default, fc, had no effect: it always computed fpn"
     )  # fmt: skip
+    dropout: float = option(0.1, "share of dropped activations in the transformer", low=0)
     adaptor_activation: Literal["relu", "none"] = option("relu", "activation of the rendered semantic features")
 
 

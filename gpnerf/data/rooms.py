@@ -14,7 +14,7 @@ from gpnerf.data.procedural.kinds import KINDS, furnish
 from gpnerf.data.procedural.palette import Palette
 from gpnerf.data.procedural.path import camera_path
 from gpnerf.data.procedural.raycast import cast
-from gpnerf.data.procedural.shapes import Item, block
+from gpnerf.data.procedural.shapes import block
 from gpnerf.data.procedural.solids import Solids, pack
 from gpnerf.errors import UserError
 
@@ -23,10 +23,8 @@ _BUILDING = {"wall", "floor", "ceiling"}
 
 @dataclass(frozen=True)
 class Room:
-    """A furnished, lit room. `labels` are raw category ids per face, `instances` are 1, 2, ... and 0 for the building."""
+    """A furnished, lit room: raw category ids per face, instance ids (0 for the building, then 1, 2, ...)."""
 
-    kind: str
-    items: tuple[Item, ...]
     solids: Solids
     textures: Textures
     labels: Int[np.ndarray, "solids 6"]
@@ -37,10 +35,10 @@ def generate_room(seed: int) -> Room:
     """Furnish and light the room of this seed; six seeds in a row give one room of each kind."""
     rng = np.random.default_rng(seed)
     palette, kind = Palette(rng), KINDS[seed % len(KINDS)]
-    plan = furnish(kind, rng, palette)
-    x, y, z = (float(s) for s in plan.size)
     wall = palette.draw("tiles" if kind == "bathroom" or (kind == "kitchen" and rng.random() < 0.4) else "paint")
     floor = palette.draw("tiles" if kind in ("bathroom", "kitchen") else str(rng.choice(("planks", "carpet", "tiles"))))
+    plan = furnish(kind, wall, palette)
+    x, y, z = (float(s) for s in plan.size)
     shell = [block((0, 0, 0), (x, y, z), m) for m in (wall, wall, wall, wall, floor, palette.draw("ceramic"))]
     parts = [shell[0], *(part for item in plan.items for part in item.parts)]
     owners = np.repeat(np.arange(-1, len(plan.items)), [1, *(len(item.parts) for item in plan.items)])
@@ -51,7 +49,7 @@ def generate_room(seed: int) -> Room:
     furniture = np.array([False] + [item.category not in _BUILDING for item in plan.items])
     instances = (np.cumsum(furniture) * furniture)[owners + 1].astype(np.int32)
     textures = bake(solids, parts, shell, owners, plan.items, rng)
-    return Room(kind, tuple(plan.items), solids, textures, labels, instances)
+    return Room(solids, textures, labels, instances)
 
 
 def render_frame(

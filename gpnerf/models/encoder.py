@@ -1,19 +1,13 @@
 """The image encoder: a residual pyramid and a light decoder to the colour features that points read."""
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 
-@dataclass(frozen=True)
-class EncoderOutput:
-    """Colour features at a quarter of the image size, and the pyramid at 1/2, 1/4, 1/8, 1/16."""
-
-    colour: Float[Tensor, "images features rows cols"]
-    pyramid: tuple[Tensor, Tensor, Tensor, Tensor]
+# The image at 1/2, 1/4, 1/8 and 1/16 of its size.
+Pyramid = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1, bias: bool = False) -> nn.Conv2d:
@@ -72,18 +66,32 @@ class Encoder(nn.Module):
         self.merge2 = ConvBlock(2 * width, features)
         self.out = nn.Conv2d(features, features, 1)
 
-    def forward(self, images: Float[Tensor, "images 3 height width"]) -> EncoderOutput:
-        """Encode images of any size (at least 32 pixels a side, for the reflect padding of the smallest map)."""
+    def pyramid(self, images: Float[Tensor, "images 3 height width"], train_last: bool = True) -> Pyramid:
+        """Feature maps of images of any size (at least 32 pixels a side, for the reflect padding of the smallest map).
+
+        `train_last` off leaves the last stage out of the gradient, which saves time where nothing would train it.
+        """
         x0 = self.stem(images)
         x1 = self.stage1(x0)
         x2 = self.stage2(x1)
-        x3 = self.stage3(x2)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and train_last):
+            x3 = self.stage3(x2)
+        return x0, x1, x2, x3
+
+    def decode(self, pyramid: Pyramid) -> Float[Tensor, "images features rows cols"]:
+        """Colour features at a quarter of the image size (a little larger where it is no multiple of 16)."""
+        _, x1, x2, x3 = pyramid
         # Gradient block: rendering does not train the last stage, only segmentation does.
         y = self.up3(_double(x3.detach()))
         y = self.merge3(torch.cat([y, _fit(x2, y)], dim=1))
         y = self.up2(_double(y))
         y = self.merge2(torch.cat([y, _fit(x1, y)], dim=1))
-        return EncoderOutput(self.out(y), (x0, x1, x2, x3))
+        return self.out(y)
+
+    def forward(self, images: Float[Tensor, "images 3 height width"]) -> tuple[Tensor, Pyramid]:
+        """Colour features and the pyramid."""
+        pyramid = self.pyramid(images)
+        return self.decode(pyramid), pyramid
 
 
 def _stage(inputs: int, outputs: int, blocks: int) -> nn.Sequential:

@@ -70,18 +70,11 @@ class GPNeRF(nn.Module):
 
         `field` asks for per-sample semantic features; `generator` jitters the samples along the rays.
         """
-        if self.fpn is None or self.head is None:
-            maps = self.encode_sources(example.sources)
-            coarse, fine = self.renderer(rays, maps, example.near, example.far, generator=generator)
-            return StepOutput(coarse, fine, None, None)
-        # One encoder pass over sources and target; instance norms keep the images independent.
-        images = torch.cat([example.sources.images, example.target.image[None]])
-        colour, semantic = self._encode(images)
-        assert semantic is not None
-        real = semantic[-1]
-        sources = semantic[:-1].detach() if self.detach_reference else semantic[:-1]
-        maps = self._maps(example.sources, colour[:-1], sources)
+        maps = self.encode_sources(example.sources)
         coarse, fine = self.renderer(rays, maps, example.near, example.far, field=field, generator=generator)
+        if self.fpn is None or self.head is None:
+            return StepOutput(coarse, fine, None, None)
+        real = self.encode_semantics(example.target.image)
         cells = feature_cells(rays.pixels, example.target.camera.width, real.shape[-1], self.compat)
         rendered = (coarse if fine is None else fine).features
         decoded = insert_cells(real, rendered, cells) if self.insert else real
@@ -90,14 +83,21 @@ class GPNeRF(nn.Module):
 
     def encode_sources(self, sources: SourceViews) -> SourceMaps:
         """Everything rendering needs to know of the source views."""
-        return self._maps(sources, *self._encode(sources.images))
+        # With the reference detached, neither the last stage nor the pyramid learns from source views.
+        pyramid = self.encoder.pyramid(sources.images, train_last=not self.detach_reference)
+        colour = self.encoder.decode(pyramid)
+        semantic = None
+        if self.fpn is not None:
+            with torch.set_grad_enabled(torch.is_grad_enabled() and not self.detach_reference):
+                semantic = self.fpn(pyramid)
+        coarse, fine = colour[:, : self.colour_features], colour[:, self.colour_features :]
+        return SourceMaps(sources.cameras, sources.images, coarse, semantic, fine if fine.shape[1] else None)
 
     def encode_semantics(self, image: Float[Tensor, "3 height width"]) -> Float[Tensor, "channels rows cols"]:
         """Semantic features of one real image (the ceiling of what rendering can reach)."""
-        semantic = self._encode(image[None])[1]
-        if semantic is None:
+        if self.fpn is None:
             raise ValueError("label rendering has no semantic features of images")
-        return semantic[0]
+        return self.fpn(self.encoder.pyramid(image[None]))[0]
 
     def segment(
         self, features: Float[Tensor, "channels rows cols"], height: int, width: int
@@ -106,11 +106,3 @@ class GPNeRF(nn.Module):
         if self.head is None:
             raise ValueError("label rendering has no perception head")
         return self.head(features[None])[0, :, :height, :width].float()
-
-    def _encode(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
-        encoded = self.encoder(images)
-        return encoded.colour, self.fpn(encoded.pyramid) if self.fpn is not None else None
-
-    def _maps(self, sources: SourceViews, colour: Tensor, semantic: Tensor | None) -> SourceMaps:
-        coarse, fine = colour[:, : self.colour_features], colour[:, self.colour_features :]
-        return SourceMaps(sources.cameras, sources.images, coarse, semantic, fine if fine.shape[1] else None)

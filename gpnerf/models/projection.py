@@ -39,8 +39,8 @@ class SampledSources:
     grid: Float[Tensor, "views rays samples 2"]
     semantic_maps: Float[Tensor, "views channels rows cols"] | None
 
-    def semantics(self, view: int) -> Float[Tensor, "rays samples channels"]:
-        """Semantic features of one source view at every sample."""
+    def semantics(self, view: int) -> Float[Tensor, "channels rays samples"]:
+        """Semantic features of one source view at every sample (channels first, as they are read)."""
         assert self.semantic_maps is not None
         return _read(self.semantic_maps[view : view + 1], self.grid[view : view + 1])[0]
 
@@ -62,13 +62,12 @@ def sample_sources(
     grid = geometry.normalised_pixels(pixels, cameras.height, cameras.width)
     mask = in_front & geometry.inside_image(pixels, cameras.height, cameras.width)
     colour = maps.fine_colour if fine and maps.fine_colour is not None else maps.colour
-    features = torch.cat([_read(maps.images, grid), _read(colour.float(), grid)], dim=-1)
+    features = torch.cat([_read(maps.images, grid), _read(colour.float(), grid)], dim=1)
     relative = geometry.relative_directions(points, origins, cameras.cam_to_world[:, :3, 3])
-    return SampledSources(features.permute(1, 2, 0, 3), relative, mask.permute(1, 2, 0), grid, maps.semantic)
+    return SampledSources(features.permute(2, 3, 0, 1), relative, mask.permute(1, 2, 0), grid, maps.semantic)
 
 
 def _read(
     maps: Float[Tensor, "views channels rows cols"], grid: Float[Tensor, "views rays samples 2"]
-) -> Float[Tensor, "views rays samples channels"]:
-    read = F.grid_sample(maps, grid.to(maps.dtype), mode="bilinear", padding_mode="zeros", align_corners=True)
-    return read.permute(0, 2, 3, 1)
+) -> Float[Tensor, "views channels rays samples"]:
+    return F.grid_sample(maps, grid.to(maps.dtype), mode="bilinear", padding_mode="zeros", align_corners=True)

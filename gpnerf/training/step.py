@@ -78,7 +78,9 @@ def _terms(
         camera.height, camera.width, settings.rays, settings.sample_mode, settings.center_ratio, generator
     )
     rays = camera_rays(camera, pixels)
-    with torch.autocast(pixels.device.type, torch.bfloat16, enabled=settings.amp == "bf16"):
+    amp = settings.amp == "bf16"
+    # No cache: weights cast for the gradient-free part of the pyramid must not serve the part that learns.
+    with torch.autocast(pixels.device.type, torch.bfloat16, enabled=amp, cache_enabled=False):
         output = state.network(example, rays, objective.wants_field, generator if settings.jitter else None)
     return objective.terms(output, example, rays)
 

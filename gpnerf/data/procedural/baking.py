@@ -19,7 +19,7 @@ _FACES = 6
 
 @dataclass(frozen=True)
 class Textures:
-    """RGB texels of all faces in one list: face f of solid k is a `sizes[k, f]` (rows, columns) grid at `offsets[k, f]`."""
+    """RGB texels of all faces in one list: face f of solid k has `sizes[k, f]` (rows, columns) at `offsets[k, f]`."""
 
     texels: Float[np.ndarray, "texels 3"]
     offsets: Int[np.ndarray, "solids 6"]

@@ -16,7 +16,7 @@ class Category:
 
     @property
     def typical(self) -> bool:
-        """Whether it is one of the 20 ScanNet classes that says what kind of room this is, so no wall, door, picture."""
+        """Whether it is a ScanNet class that says what kind of room this is: not wall, door, window or picture."""
         return self.nyu40_id in _TYPICAL
 
 

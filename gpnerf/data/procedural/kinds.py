@@ -7,6 +7,7 @@ import numpy as np
 
 from gpnerf.data.procedural import openings, seating, storage
 from gpnerf.data.procedural.layout import Plan
+from gpnerf.data.procedural.materials import Material
 from gpnerf.data.procedural.palette import Palette
 from gpnerf.data.procedural.shapes import Item, Piece, block
 
@@ -17,7 +18,7 @@ _SIZES = {
     "bedroom": ((3.9, 4.6), (3.7, 4.3)),
     "kitchen": ((3.7, 4.5), (3.5, 4.1)),
     "office": ((4.0, 5.0), (3.8, 4.5)),
-    "bathroom": ((3.0, 3.6), (2.8, 3.3)),
+    "bathroom": ((3.2, 3.8), (3.0, 3.5)),
     "studio": ((4.8, 5.8), (4.4, 5.1)),
 }
 _NO_FURNITURE = {"wall", "door", "window", "curtain", "picture", "mirror", "towel", "whiteboard"}
@@ -26,13 +27,14 @@ _NO_FURNITURE |= {"books", "pillow", "monitor", "television", "stove", "lamp", "
 Builder = Callable[[Palette], Piece]
 
 
-def furnish(kind: str, rng: np.random.Generator, palette: Palette) -> Plan:
-    """An empty room of this kind, filled: the door, then furniture in the order of its list, pictures and lamps."""
+def furnish(kind: str, wall: Material, palette: Palette) -> Plan:
+    """An empty room with these walls, filled: the door, furniture in the order of its list, pictures and lamps."""
+    rng = palette.rng
     height = rng.uniform(2.4, 2.7)
     plan = Plan(np.array([*(rng.uniform(*r) for r in _SIZES[kind]), height]), rng)
     plan.against_wall(openings.door(palette), keep_free=0.8)
     if kind != "bathroom" and rng.random() < 0.35:
-        _column(plan, palette)
+        _column(plan, wall, rng)
     for how, builder, chance in _LISTS[kind]:
         if rng.random() < chance:
             _put(plan, how, builder(palette))
@@ -51,10 +53,10 @@ def _put(plan: Plan, how: str, piece: Piece) -> None:
         plan.against_wall(piece, keep_free=free, height=height)
 
 
-def _column(plan: Plan, palette: Palette) -> None:
+def _column(plan: Plan, wall: Material, rng: np.random.Generator) -> None:
     """A boxed corner: it breaks the plain rectangle of the room."""
-    w, d = palette.rng.uniform(0.5, 0.9, 2)
-    pillar = block((0, 0, 0), (float(w), float(d), float(plan.size[2])), palette.draw("paint"))
+    w, d = rng.uniform(0.5, 0.9, 2)
+    pillar = block((0, 0, 0), (float(w), float(d), float(plan.size[2])), wall)
     plan.against_wall(Piece((Item("wall", (pillar,)),)))
 
 
@@ -64,8 +66,9 @@ def _dress(kind: str, plan: Plan, palette: Palette) -> None:
     for _ in range(int(rng.integers(2, 5))):
         plan.against_wall(openings.picture(palette), height=float(rng.uniform(1.25, 1.5)))
     fillers: list[Builder] = [storage.bin_, seating.stool, storage.cupboard, seating.stool, storage.bin_]
-    while _furniture(plan.items) < _FEWEST and fillers:
-        plan.against_wall(fillers.pop(0)(palette))
+    for filler in 2 * fillers:
+        if _furniture(plan.items) < _FEWEST and not plan.against_wall(filler(palette)):
+            plan.free_standing(filler(palette), reach=1.0, margin=0.1)
     lamps = 2 if plan.size[0] > 4.6 else 1
     for _ in range(lamps):
         plan.free_standing(openings.ceiling_lamp(palette), reach=0.6, height=float(plan.size[2]), margin=0.1)

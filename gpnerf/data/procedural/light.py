@@ -40,7 +40,8 @@ def illuminate(
     start = points + _LIFT * normals
     light = np.repeat(_AMBIENT * _openness(scene, start, normals, owner)[:, None], 3, axis=1)
     for lamp in lamps:
-        tint = np.float32(lamp.material.colour) / np.mean(lamp.material.colour, dtype=np.float32)
+        tint = np.array(lamp.material.colour, dtype=np.float32)
+        tint /= tint.mean()
         light += lamp.power * _shine(scene, lamp, start, normals, owner)[:, None] * tint
     return light
 
@@ -69,7 +70,7 @@ def _shine(
     total = np.zeros(start.shape[1], np.float32)
     spread = 0.7 * np.array([(1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1)])
     for source in lamp.centre + (spread * lamp.half) @ lamp.rotation.T:
-        step = np.float32(source)[:, None] - start
+        step = source[:, None].astype(np.float32) - start
         squared = (step * step).sum(0)
         cosine = (step * normals).sum(0) / np.sqrt(squared + 1e-6)
         lit = np.flatnonzero(cosine > 0)

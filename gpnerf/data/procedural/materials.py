@@ -14,7 +14,7 @@ Texels = Float[np.ndarray, "texels"]
 
 @dataclass(frozen=True)
 class Material:
-    """A pattern between two colours (RGB in [0, 1]); `scale` in metres; `glow` is added to the light that falls on it."""
+    """A pattern between two colours (RGB in [0, 1]); `scale` in metres; `glow` adds to the light that falls on it."""
 
     pattern: str
     colour: tuple[float, float, float]
@@ -45,7 +45,7 @@ def albedo(material: Material, along: Texels, across: Texels, noise: Noise) -> F
     """Colour of surface points at (`along`, `across`) metres; `along` follows the longest side of the part."""
     along, across = along + material.phase[0], across + material.phase[1]
     mix = _PATTERNS[material.pattern](along, across, material.scale, noise)
-    first, second = np.float32(material.colour), np.float32(material.second)
+    first, second = np.array([material.colour, material.second], dtype=np.float32)
     return first + (second - first) * mix[:, None]
 
 

@@ -47,7 +47,9 @@ def window(palette: Palette, *, curtain: bool = True, small: bool = False) -> Pi
 def _curtains(palette: Palette, width: float, top: float, low: float) -> Item:
     cloth, pleat, count = palette.distinct("curtain", "fabric"), 0.09, int(palette.rng.integers(4, 7))
     span = width + 2 * 0.06 + 1.6 * count * pleat
-    parts: list[Part] = [block((0, -0.2, top), (span, 0.03, 0.03), palette.draw("metal"))]
+    metal = palette.draw("metal")
+    parts: list[Part] = [block((0, -0.2, top), (span, 0.03, 0.03), metal)]
+    parts += [block((i * (span / 2 - 0.015), -0.0925, top), (0.03, 0.185, 0.03), metal) for i in (-1, 1)]
     for side in (-1, 1):
         for k in range(count):
             x = side * (width / 2 + 0.8 * count * pleat + 0.06 - (k + 0.5) * pleat)

@@ -66,7 +66,9 @@ class Palette:
         return self._make("blotches", self._hue((0.04, 0.28), (0.4, 0.75)), 0.08, self.rng.uniform(0.25, 0.6))
 
     def _lacquer(self) -> Material:
-        colour = self._hue((0.0, 0.12), (0.75, 0.95)) if self.rng.random() < 0.5 else self._hue((0.12, 0.5), (0.35, 0.8))
+        colour = (
+            self._hue((0.0, 0.12), (0.75, 0.95)) if self.rng.random() < 0.5 else self._hue((0.12, 0.5), (0.35, 0.8))
+        )
         return self._make("plain", colour, 0.04, 0.4)
 
     def _ceramic(self) -> Material:

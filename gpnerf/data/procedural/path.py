@@ -101,10 +101,8 @@ def _clearance(solids: Solids, positions: Float[np.ndarray, "frames 3"]) -> floa
     return float(min(outside, walls + 0.1))
 
 
-def _outlook(
-    solids: Solids, labels: np.ndarray, walk: _Walk, intrinsics: np.ndarray, size: tuple[int, int]
-) -> float:
-    """A guess at what is in view, without occlusion: the share of frames that show some of each kind, rooted, summed."""
+def _outlook(solids: Solids, labels: np.ndarray, walk: _Walk, intrinsics: np.ndarray, size: tuple[int, int]) -> float:
+    """A guess at what is in view, blind to occlusion: the share of frames that show each kind, rooted and summed."""
     poses = walk.poses()
     cam = np.einsum("fki,fij->fkj", solids.centres - walk.positions[:, None], poses[:, :3, :3])
     pixel = (cam @ intrinsics.T)[..., :2] / np.maximum(cam[..., 2:], 0.1)
@@ -113,7 +111,7 @@ def _outlook(
 
 
 def _interest(solids: Solids, labels: np.ndarray, walk: _Walk, intrinsics: np.ndarray) -> float:
-    """The share of coarse previews that each kind fills, rooted and summed; less when the view is close to something."""
+    """The share of coarse previews that each kind fills, rooted and summed; less when something is too close."""
     hits = [cast(solids, pose, intrinsics, *_PREVIEW) for pose in walk.poses()[:: max(len(walk.positions) // 6, 1)]]
     near = min(float(np.percentile(hit.depth, 10)) for hit in hits)
     seen = labels[np.stack([hit.solid for hit in hits])]

@@ -27,7 +27,7 @@ def cast(
     height: int,
     width: int,
 ) -> Hits:
-    """First surface behind every pixel centre (pixel centres at integers, OpenCV axes); the room is seen from inside."""
+    """First surface behind every pixel centre (at integers; OpenCV axes); the room itself is seen from inside."""
     turn, eye = cam_to_world[:3, :3], cam_to_world[:3, 3]
     origins = np.einsum("kij,kj->ki", solids.to_unit, eye - solids.centres).astype(np.float32)
     # Unit-space direction of pixel (u, v) of solid k: rays[k] @ (u, v, 1); its ray parameter is the depth.

@@ -14,7 +14,9 @@ def chair(palette: Palette, category: str = "chair") -> Item:
     w, d, h = rng.uniform(0.42, 0.48), rng.uniform(0.42, 0.48), rng.uniform(0.44, 0.47)
     top = rng.uniform(0.86, 1.0)
     parts = [*legs(w, d, h, 0.05, frame), block((0, 0, h), (w, d, 0.06), seat)]
-    posts = [block((i * (w / 2 - 0.025), d / 2 - 0.025, h + 0.06), (0.05, 0.05, top - h - 0.06), frame) for i in (-1, 1)]
+    posts = [
+        block((i * (w / 2 - 0.025), d / 2 - 0.025, h + 0.06), (0.05, 0.05, top - h - 0.06), frame) for i in (-1, 1)
+    ]
     if rng.random() < 0.6:
         back = [block((0, d / 2 - 0.025, h + 0.18), (w - 0.1, 0.04, top - h - 0.2), seat)]
     else:
@@ -27,11 +29,11 @@ def office_chair(palette: Palette) -> Item:
     rng = palette.rng
     soft, metal = palette.distinct("office chair", "fabric", "lacquer"), palette.draw("metal")
     w, seat = rng.uniform(0.48, 0.54), rng.uniform(0.44, 0.48)
-    feet = [block((0, 0, 0.04), (0.56, 0.06, 0.05), metal, yaw=a) for a in (0.3, 1.35, 2.4)]
+    feet = [block((0, 0, 0), (0.56, 0.06, 0.07), metal, yaw=a) for a in (0.3, 1.35, 2.4)]
     arms = [block((i * (w / 2 - 0.03), 0, seat + 0.2), (0.06, 0.28, 0.04), metal) for i in (-1, 1)]
     arms += [block((i * (w / 2 - 0.03), 0.05, seat), (0.04, 0.05, 0.2), metal) for i in (-1, 1)]
     parts = [
-        block((0, 0, 0.09), (0.07, 0.07, seat - 0.17), metal, Shape.CYLINDER),
+        block((0, 0, 0.07), (0.07, 0.07, seat - 0.15), metal, Shape.CYLINDER),
         block((0, 0, seat - 0.08), (w, w, 0.1), soft),
         block((0, w / 2 - 0.02, seat + 0.02), (w - 0.04, 0.08, rng.uniform(0.45, 0.6)), soft, tilt=-0.1),
     ]
@@ -53,11 +55,19 @@ def sofa(palette: Palette, seats: int | None = None) -> Piece:
     category = "armchair" if count == 1 else "sofa"
     body = palette.distinct(category, "fabric", "fabric", "lacquer")
     cushion = body if rng.random() < 0.5 else palette.draw("fabric")
-    one, arm, d, base = rng.uniform(0.56, 0.66), rng.uniform(0.14, 0.2), rng.uniform(0.82, 0.92), rng.uniform(0.28, 0.34)
+    one, arm, d, base = (
+        rng.uniform(0.56, 0.66),
+        rng.uniform(0.14, 0.2),
+        rng.uniform(0.82, 0.92),
+        rng.uniform(0.28, 0.34),
+    )
     w = one * count + 2 * arm
     back = rng.uniform(0.75, 0.88)
     parts = legs(w - 0.1, d - 0.1, 0.06, 0.06, palette.draw("wood"))
-    parts += [block((0, 0, 0.06), (w, d, base - 0.06), body), block((0, d / 2 - 0.1, base), (w, 0.2, back - base), body)]
+    parts += [
+        block((0, 0, 0.06), (w, d, base - 0.06), body),
+        block((0, d / 2 - 0.1, base), (w, 0.2, back - base), body),
+    ]
     parts += [block((i * (w - arm) / 2, -0.1, base), (arm, d - 0.2, 0.26), body) for i in (-1, 1)]
     for k in range(count):
         x = (k - (count - 1) / 2) * one
@@ -88,7 +98,9 @@ def bed(palette: Palette) -> Piece:
     ]
     items = [Item("bed", tuple(parts))]
     for x in (-w / 4, w / 4) if double else (0.0,):
-        pillow = block((x, d / 2 - 0.3, low + 0.2), (0.6, 0.4, 0.15), palette.draw("fabric"), Shape.ELLIPSOID, tilt=0.15)
+        pillow = block(
+            (x, d / 2 - 0.3, low + 0.2), (0.6, 0.4, 0.15), palette.draw("fabric"), Shape.ELLIPSOID, tilt=0.15
+        )
         items.append(Item("pillow", (pillow,)))
     return Piece(tuple(items))
 
@@ -129,7 +141,11 @@ def coffee_table(palette: Palette) -> Piece:
     """A low table."""
     rng = palette.rng
     round_top = bool(rng.random() < 0.3)
-    size = (rng.uniform(0.75, 0.9) if round_top else rng.uniform(0.9, 1.15), rng.uniform(0.5, 0.6), rng.uniform(0.4, 0.46))
+    size = (
+        rng.uniform(0.75, 0.9) if round_top else rng.uniform(0.9, 1.15),
+        rng.uniform(0.5, 0.6),
+        rng.uniform(0.4, 0.46),
+    )
     items = [table_item(palette, "coffee table", size, round_top=round_top)]
     return Piece((*items, *_on_top(palette, size[2])))
 

@@ -58,7 +58,7 @@ class Piece:
         corners = np.concatenate([part.corners() for item in self.items for part in item.parts])
         return corners.min(0), corners.max(0)
 
-    def moved(self, yaw: float, offset: Triple) -> "Piece":
+    def moved(self, yaw: float, offset: Triple | Float[np.ndarray, "3"]) -> "Piece":
         """The piece turned by `yaw` (radians, about z) and shifted by `offset` (metres)."""
         turn, shift = rotation(yaw), np.asarray(offset, dtype=float)
         return Piece(tuple(replace(i, parts=tuple(_moved(p, turn, shift) for p in i.parts)) for i in self.items))

@@ -25,9 +25,7 @@ def cupboard(palette: Palette, category: str = "cabinet") -> Piece:
     return Piece(tuple(items))
 
 
-def _fronts(
-    palette: Palette, body: Material, size: Triple, grid: tuple[int, int], low: float = 0.08
-) -> list[Part]:
+def _fronts(palette: Palette, body: Material, size: Triple, grid: tuple[int, int], low: float = 0.08) -> list[Part]:
     """Doors or drawers: `grid` columns x rows of panels on the front of a body whose lower edge is at `low`."""
     (w, d, h), (columns, rows) = size, grid
     handle, parts = palette.draw("metal"), []
@@ -146,7 +144,11 @@ def refrigerator(palette: Palette) -> Piece:
 
 def _basin(palette: Palette, at: Triple, size: tuple[float, float], rim: float) -> list[Part]:
     """A rim of four bars around a sunken-looking bowl, and a tap behind it."""
-    rim_material, bowl, tap = (palette.distinct("sink", "ceramic", "metal"), palette.draw("metal"), palette.draw("metal"))
+    rim_material, bowl, tap = (
+        palette.distinct("sink", "ceramic", "metal"),
+        palette.draw("metal"),
+        palette.draw("metal"),
+    )
     (x, y, z), (w, d) = at, size
     put = partial(block, material=rim_material)
     return [
@@ -190,7 +192,7 @@ def toilet(palette: Palette) -> Piece:
 
 
 def bathtub(palette: Palette) -> Piece:
-    """A tub along the wall with a shower curtain half drawn on a rod in front of it."""
+    """A tub along the wall with a shower curtain half drawn on a rail around it."""
     rng = palette.rng
     w, d, h = rng.uniform(1.5, 1.7), rng.uniform(0.7, 0.78), rng.uniform(0.5, 0.58)
     white, metal = palette.distinct("bathtub", "ceramic", "ceramic", "lacquer"), palette.draw("metal")
@@ -201,13 +203,14 @@ def bathtub(palette: Palette) -> Piece:
         block((w / 2 - 0.04, 0, h), (0.05, 0.05, 0.18), metal, Shape.CYLINDER),
     ]
     cloth = palette.distinct("shower curtain", "fabric", "lacquer")
-    rod = block((0, -d / 2 - 0.05, 2.0), (w, 0.03, 0.03), metal)
+    rail = [block((0, -d / 2 - 0.05, 2.0), (w, 0.03, 0.03), metal)]
+    rail += [block((i * (w / 2 - 0.015), -0.025, 2.0), (0.03, d + 0.05, 0.03), metal) for i in (-1, 1)]
     left, share, pleat = -w / 2, rng.uniform(0.35, 0.6), 0.09
     folds = [
         block((left + (k + 0.5) * pleat, -d / 2 - 0.06, 0.2), (1.3 * pleat, 0.06, 1.8), cloth, Shape.CYLINDER)
         for k in range(int(share * w / pleat))
     ]
-    return Piece((Item("bathtub", tuple(parts)), Item("shower curtain", (rod, *folds))))
+    return Piece((Item("bathtub", tuple(parts)), Item("shower curtain", (*rail, *folds))))
 
 
 def bin_(palette: Palette) -> Piece:

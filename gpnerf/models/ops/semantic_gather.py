@@ -32,7 +32,7 @@ class PlainSemantics:
     """The definition: every layer aggregates the semantic features of every sample and view."""
 
     def __init__(self, sources: SampledSources, want_field: bool) -> None:
-        self.views = [sources.semantics(view) for view in range(sources.mask.shape[2])]
+        self.views = [sources.semantics(view).permute(1, 2, 0) for view in range(sources.mask.shape[2])]
         self.want_field = want_field
         self.field: Tensor | float = 0.0
         self.rendered: Tensor | float = 0.0
@@ -69,15 +69,18 @@ class CollapsedSemantics:
 
     def result(self) -> tuple[Tensor, Tensor | None]:
         assert isinstance(self.render_weights, Tensor)
-        width = self.render_weights.shape[-1]
+        # Channels first, as the maps are read, so that every product runs over contiguous samples.
+        render_weights = self.render_weights.permute(2, 3, 0, 1).contiguous()
         rendered: Tensor | float = 0.0
-        field: Tensor | float | None = 0.0 if self.want_field else None
+        field: Tensor | float | None = None
+        field_weights = None
+        if isinstance(self.field_weights, Tensor):
+            field, field_weights = 0.0, self.field_weights.permute(2, 3, 0, 1).contiguous()
         # View by view: the features of all views at all samples never exist together.
-        for view, weights in enumerate(self.render_weights.unbind(dim=2)):
-            features = self.sources.semantics(view).unflatten(-1, (width, -1))
-            rendered = rendered + (features * weights[..., None]).sum(dim=1)
-            if field is not None:
-                assert isinstance(self.field_weights, Tensor)
-                field = field + features * self.field_weights[:, :, view, :, None]
+        for view, weights in enumerate(render_weights):
+            features = self.sources.semantics(view).unflatten(0, (len(weights), -1))
+            rendered = rendered + (features * weights[:, None]).sum(dim=-1)
+            if field_weights is not None:
+                field = field + features * field_weights[view][:, None]
         assert isinstance(rendered, Tensor)
-        return rendered.flatten(1), field.flatten(2) if isinstance(field, Tensor) else None
+        return rendered.flatten(0, 1).T, field.flatten(0, 1).permute(1, 2, 0) if isinstance(field, Tensor) else None
