@@ -1,10 +1,11 @@
 """Evaluation: render and score the protocol's views of each scene of --val_set_list.
 
-    CPU, built-in rooms:  python eval_gpnerf.py --config configs/gnt_rooms.txt
-    one GPU:              python eval_gpnerf.py --config configs/gnt_scannet.txt --ckpt_path out/gnt_scannet/model_250000.pth
-    8 GPUs:               torchrun --nproc_per_node=8 eval_gpnerf.py --config configs/gnt_scannet.txt ...
-    2 machines, on each:  torchrun --nnodes=2 --nproc_per_node=8 --rdzv_backend=c10d --rdzv_endpoint=HOST:29500 \\
-                              eval_gpnerf.py --config configs/gnt_scannet.txt ...
+    CPU:      python eval_gpnerf.py --config configs/gnt_rooms.txt
+    one GPU:  python eval_gpnerf.py --config configs/gnt_scannet.txt --ckpt_path model_250000.pth
+    8 GPUs:   torchrun --nproc_per_node=8 eval_gpnerf.py --config configs/gnt_scannet.txt ...
+    2 machines, on each:
+              torchrun --nnodes=2 --nproc_per_node=8 --rdzv_backend=c10d --rdzv_endpoint=HOST:29500 \\
+                  eval_gpnerf.py --config configs/gnt_scannet.txt ...
 
 Results and pictures go to out/<expname>/eval/<protocol>. Without --ckpt_path the run's newest checkpoint is evaluated.
 """

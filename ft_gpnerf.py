@@ -1,10 +1,11 @@
 """Per-scene fine-tuning: continue from generalised weights on each scene of --val_set_list, then evaluate it.
 
-    CPU, built-in rooms:  python ft_gpnerf.py --config configs/gnt_rooms.txt --expname ft_rooms --ckpt_path out/gnt_rooms/model_000600.pth
-    one GPU:              python ft_gpnerf.py --config configs/gnt_scannet_ft.txt --ckpt_path out/gnt_scannet/model_250000.pth
-    8 GPUs:               torchrun --nproc_per_node=8 ft_gpnerf.py --config configs/gnt_scannet_ft.txt ...
-    2 machines, on each:  torchrun --nnodes=2 --nproc_per_node=8 --rdzv_backend=c10d --rdzv_endpoint=HOST:29500 \\
-                              ft_gpnerf.py --config configs/gnt_scannet_ft.txt ...
+    CPU:      python ft_gpnerf.py --config configs/gnt_rooms.txt --ckpt_path out/gnt_rooms/model_000700.pth
+    one GPU:  python ft_gpnerf.py --config configs/gnt_scannet_ft.txt --ckpt_path model_250000.pth
+    8 GPUs:   torchrun --nproc_per_node=8 ft_gpnerf.py --config configs/gnt_scannet_ft.txt ...
+    2 machines, on each:
+              torchrun --nnodes=2 --nproc_per_node=8 --rdzv_backend=c10d --rdzv_endpoint=HOST:29500 \\
+                  ft_gpnerf.py --config configs/gnt_scannet_ft.txt ...
 
 Every scene has a folder of its own in out/<expname>, with its checkpoints and its result.
 """

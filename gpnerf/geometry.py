@@ -15,10 +15,10 @@ _LARGEST_PIXEL = 1e6
 _SMALLEST_NORM = 1e-6
 
 
-def pixel_grid(height: int, width: int, stride: int = 1, device: torch.device | None = None) -> Int64[Tensor, "pixels 2"]:
+def pixel_grid(height: int, width: int, stride: int = 1) -> Int64[Tensor, "pixels 2"]:
     """Pixels (u, v) of an image in row-major order, every `stride`-th row and column."""
-    rows = torch.arange(0, height, stride, device=device)
-    columns = torch.arange(0, width, stride, device=device)
+    rows = torch.arange(0, height, stride)
+    columns = torch.arange(0, width, stride)
     v, u = torch.meshgrid(rows, columns, indexing="ij")
     return torch.stack([u, v], dim=-1).reshape(-1, 2)
 

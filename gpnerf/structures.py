@@ -11,7 +11,6 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-
 _Moved = TypeVar("_Moved", bound="Movable")
 
 

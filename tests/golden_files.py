@@ -6,11 +6,10 @@ import os
 import re
 from pathlib import Path
 
+import hashfill
 import numpy as np
 import torch
 from torch import Tensor
-
-import hashfill
 
 FOLDER = Path(os.environ.get("GPNERF_GOLDEN", Path(__file__).parent / "golden"))
 _CALL = re.compile(r"tensor\(\s*'(?P<name>[^']+)'\s*,\s*(?P<rest>.*)\)")
@@ -48,7 +47,9 @@ class Golden:
         seeds = [ast.literal_eval(k.value) for k in call.keywords if k.arg == "seed"]
         return self.tensor(match["name"], shape, low, high, seeds[0] if seeds else None)
 
-    def tensor(self, name: str, shape: tuple[int, ...], low: float = -1.0, high: float = 1.0, seed: int | None = None) -> Tensor:
+    def tensor(
+        self, name: str, shape: tuple[int, ...], low: float = -1.0, high: float = 1.0, seed: int | None = None
+    ) -> Tensor:
         """hashfill's `tensor`, with the file's own seed unless another is given."""
         return torch.from_numpy(hashfill.tensor(name, shape, low, high, self.seed if seed is None else seed))
 

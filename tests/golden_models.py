@@ -1,9 +1,9 @@
 """Builds networks of golden sizes and gives them the golden weights under the released names."""
 
 import torch
+from golden_files import fill
 from torch import Tensor, nn
 
-from golden_files import fill
 from gpnerf.checkpoint.released import released_name
 from gpnerf.models.ray_transformer import RayTransformer
 
@@ -23,7 +23,11 @@ def load_released(module: nn.Module, prefix: str, weights: dict[str, Tensor] | i
 
 def transformer(meta: dict, weights: dict[str, Tensor] | int, plain: bool, colour_features: int = 32) -> RayTransformer:
     network = RayTransformer(
-        meta["netwidth"], meta["trans_depth"], colour_features, meta.get("sem_channels", 8 * meta["netwidth"]), plain=plain
+        meta["netwidth"],
+        meta["trans_depth"],
+        colour_features,
+        meta.get("sem_channels", 8 * meta["netwidth"]),
+        plain=plain,
     )
     load_released(network, "renderer.coarse", weights)
     return network

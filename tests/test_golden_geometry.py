@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-
 from golden_files import Golden, assert_close
+
 from gpnerf import geometry, sampling
 from gpnerf.models.projection import SourceMaps, sample_sources
 from gpnerf.structures import Cameras, Rays

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from torch import Tensor
-
 from golden_files import Golden, assert_close, assert_norms_close
 from golden_models import load_released
+from torch import Tensor
+
 from gpnerf.checkpoint.released import released_name
 from gpnerf.models.encoder import Encoder
 from gpnerf.models.fpn import FeaturePyramid
@@ -30,7 +30,9 @@ def subsampled(maps: dict[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-@pytest.mark.parametrize(("dtype", "prefix", "tolerance"), [(torch.float32, "out", 5e-5), (torch.float64, "out64", 1e-6)])
+@pytest.mark.parametrize(
+    ("dtype", "prefix", "tolerance"), [(torch.float32, "out", 5e-5), (torch.float64, "out64", 1e-6)]
+)
 def test_encoder(dtype: torch.dtype, prefix: str, tolerance: float) -> None:
     golden = Golden("04_resunet")
     maps = encode(golden, dtype)[1]

@@ -2,17 +2,17 @@
 
 import pytest
 import torch
-from torch import Tensor
-
 from golden_files import Golden, assert_close
 from golden_models import load_released, transformer
+from test_golden_geometry import cameras_of
+from torch import Tensor
+
 from gpnerf.geometry import camera_rays, pixel_grid
 from gpnerf.models.encoder import Encoder
 from gpnerf.models.fpn import FeaturePyramid
 from gpnerf.models.projection import SourceMaps
 from gpnerf.models.ray_renderer import RayRenderer
 from gpnerf.structures import Cameras, RayOutput
-from test_golden_geometry import cameras_of
 
 
 def one_camera(vector: Tensor) -> Cameras:
@@ -77,11 +77,11 @@ def test_image(plain: bool) -> None:
     near, far = (float(x) for x in golden["in/depth_range"][0])
     with torch.no_grad():
         colour, levels = encoder(images)
-        maps = SourceMaps(
-            cameras_of(golden["in/src_cameras"][0]), images, colour, pyramid(levels)
-        )
+        maps = SourceMaps(cameras_of(golden["in/src_cameras"][0]), images, colour, pyramid(levels))
         fine = renderer(rays, maps, near, far, field=True)[1]
-        coarse = RayRenderer(network, None, meta["N_samples"], 0, meta["inv_uniform"])(rays, maps, near, far, field=True)[0]
+        coarse = RayRenderer(network, None, meta["N_samples"], 0, meta["inv_uniform"])(
+            rays, maps, near, far, field=True
+        )[0]
     assert_close(coarse.z[0], golden["out/z_coarse_first_ray"], 1e-4)
     assert_close(fine.z, golden["out/z_fine"], 1e-4)
     for output, name in ((coarse, "coarse"), (fine, "fine")):

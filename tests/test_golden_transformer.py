@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 
 import pytest
 import torch
-from torch import Tensor
-
 from golden_files import Golden, assert_close, assert_norms_close
 from golden_models import transformer
+from torch import Tensor
+
 from gpnerf.checkpoint.released import released_name
 from gpnerf.models.ops.semantic_gather import CollapsedSemantics, PlainSemantics
 from gpnerf.models.projection import SampledSources

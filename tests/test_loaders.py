@@ -89,10 +89,7 @@ def test_ranks_share_out_each_epoch(length: int, world: int) -> None:
 def test_evaluation_is_shared_out_and_complete(scene: Scene, protocol: Protocol) -> None:
     wide = replace(protocol, evaluation_targets=replace(protocol.evaluation_targets, start=1, step=3, count=None))
     examples = EvaluationExamples(scene, wide)
-    shares = [
-        [item.frame for item in evaluation_loader(examples, rank=rank, world_size=2)]
-        for rank in range(2)
-    ]
+    shares = [[item.frame for item in evaluation_loader(examples, rank=rank, world_size=2)] for rank in range(2)]
     assert shares == [[1, 7, 13], [4, 10]]
 
 

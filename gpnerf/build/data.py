@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from gpnerf.config import Config
 from gpnerf.data.catalogue import open_scenes
@@ -46,7 +46,7 @@ def data_source(config: Config, dataset: str) -> DataSource:
     """The protocol of a data set (`train_rooms`, `val_rooms`, ...) with the config's overrides."""
     protocol = load_protocol(config.run.protocol, dataset.split("_", 1)[1], CONFIGS)
     data, render = config.data, config.render
-    given = {
+    given: dict[str, Any] = {
         "num_source_views": data.num_source_views,
         "width": data.original_width,
         "height": data.original_height,
@@ -76,9 +76,7 @@ def training_examples(config: Config, context: Context) -> tuple[KeyedExamples, 
     for dataset in config.data.train_dataset.split("+"):
         source = data_source(config, dataset)
         scenes = source.open(scene_names(config, source.protocol, "training"), every_sequence=True)
-        parts.append(
-            TrainingExamples(scenes, source.protocol, seed=config.run.seed, rank=context.rank, finetune=False)
-        )
+        parts.append(TrainingExamples(scenes, source.protocol, seed=config.run.seed, rank=context.rank, finetune=False))
         classes.add(source.class_names)
     if len(classes) > 1:
         raise UserError(

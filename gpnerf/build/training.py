@@ -22,6 +22,7 @@ from gpnerf.distributed import Context
 from gpnerf.errors import UserError
 from gpnerf.tracking import Tracker
 from gpnerf.training import LossWeights, Objective, Schedule, StepSettings, TrainingState, fit
+from gpnerf.visualize.png import read_picture
 
 _log = logging.getLogger(__name__)
 
@@ -65,7 +66,11 @@ class TrainingRun:
 
     def _save(self) -> None:
         if self.context.is_main:
-            extra = {"architecture": self.architecture.to_dict(), "class_names": list(self.class_names)}
+            extra = {
+                "architecture": self.architecture.to_dict(),
+                "class_names": list(self.class_names),
+                "depth_range": self.examples.depth_range,
+            }
             save_checkpoint(checkpoint_path(self.folder, self.state.step), {**self.state.content(), **extra})
         self.context.barrier()
 
@@ -74,6 +79,10 @@ class TrainingRun:
         results = self.validation(self.state, checkpoint_path(self.folder, step))
         scores = {f"validation/{name}": value for name, value in results["overall"].items() if value is not None}
         tracker.scalars(step, scores)
+        if self.context.is_main:
+            for scene, part in results["scenes"].items():
+                panel = validation_folder(self.folder, step) / scene / f"panel_{next(iter(part['images']))}.png"
+                tracker.image(step, f"validation/{scene}", read_picture(panel))
         _log.info("validation at step %d: %s", step, ", ".join(f"{k[11:]} {v:.4f}" for k, v in scores.items()))
 
 
@@ -114,6 +123,11 @@ def assemble_training(
         write_config(config, folder)
     validation = _validation(config, folder, validate_on, context, device)
     return TrainingRun(config, folder, state, architecture, examples, class_names, validation, context, device)
+
+
+def validation_folder(folder: Path, step: int) -> Path:
+    """Where the pictures and scores of a validation lie."""
+    return folder / "validation" / f"step_{step:06d}"
 
 
 def build_objective(config: Config, ignore: int) -> Objective:
@@ -187,8 +201,9 @@ def _validation(
 
     def validate(state: TrainingState, checkpoint: Path) -> dict[str, Any]:
         described = describe_checkpoint(checkpoint, state.step)
-        place = folder / "validation" / f"step_{state.step:06d}"
-        settings = evaluation_settings(config, source, place, described, state.class_counts)
+        settings = evaluation_settings(
+            config, source, validation_folder(folder, state.step), described, state.class_counts
+        )
         return EvaluationRun(state.model, scenes, source, settings, context, device).run()  # type: ignore[arg-type]
 
     return validate

@@ -16,6 +16,8 @@ _MODULES = {
 }
 _RENAMED = {
     "renderer.": (
+        (r"\.first\.", ".0."),
+        (r"\.last\.", ".2."),
         (r"^embed\.", "rgbfeat_fc."),
         (r"^view_blocks\.", "view_crosstrans."),
         (r"^ray_blocks\.", "view_selftrans."),
@@ -46,7 +48,10 @@ _RENAMED = {
         (r"^out\.", "out_conv."),
     ),
     "fpn.": ((r"^lateral\.(\d)\.", r"lateral_convs.\1.conv."), (r"^output\.(\d)\.", r"fpn_convs.\1.conv.")),
-    "head.": ((r"^scales\.(\d)\.(\d)\.0\.", r"scale_heads.\1.\2."), (r"^scales\.(\d)\.(\d)\.1\.", r"scale_heads.\1.\2.norm.")),
+    "head.": (
+        (r"^scales\.(\d)\.(\d)\.0\.", r"scale_heads.\1.\2."),
+        (r"^scales\.(\d)\.(\d)\.1\.", r"scale_heads.\1.\2.norm."),
+    ),
 }
 
 

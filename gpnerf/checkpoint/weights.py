@@ -7,11 +7,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from gpnerf.checkpoint.files import save_checkpoint
+from gpnerf.checkpoint.files import load_checkpoint, save_checkpoint
 from gpnerf.checkpoint.released import from_released, is_released, to_released
 from gpnerf.errors import UserError
 
 _log = logging.getLogger(__name__)
+
+# Everything in a checkpoint that is not the state of its training.
+_DESCRIPTION = ("model", "architecture", "class_names", "depth_range", "step", "class_counts")
 
 
 def load_weights(model: nn.Module, content: dict[str, Any], path: Path) -> None:
@@ -27,7 +30,10 @@ def load_weights(model: nn.Module, content: dict[str, Any], path: Path) -> None:
         found = {name: tensor for name, tensor in content["model"].items() if name in expected}
         unused = sorted(content["model"].keys() - expected.keys())
     else:
-        raise UserError(f"{path}: holds neither `model` nor `net_coarse` but {sorted(content)[:5]}; not a checkpoint of GP-NeRF or GNT")
+        raise UserError(
+            f"{path}: holds neither `model` nor `net_coarse` but {sorted(content)[:5]}; "
+            "expected a checkpoint of GP-NeRF or GNT"
+        )
     if not found:
         raise UserError(f"{path}: none of its weights fits this model; check the model flags")
     _refuse_other_shapes(found, expected, path)
@@ -50,7 +56,17 @@ def _refuse_other_shapes(found: dict[str, torch.Tensor], expected: dict[str, tor
         )
 
 
-def export_weights(model: nn.Module, path: Path, released: bool, extra: dict[str, Any]) -> None:
-    """Write weights only, in this program's layout (with `extra`, what `gpnerf.load` needs) or the released one."""
-    state = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
-    save_checkpoint(path, dict(to_released(state)) if released else {"model": state, **extra})
+def export_weights(source: Path, target: Path, released: bool) -> None:
+    """Write a checkpoint's weights without its training's state, in this program's layout (with what `gpnerf.load`
+    and evaluation need) or the released one.
+
+    Raises:
+        UserError: `source` is no checkpoint of this program, or `target` is the same file or cannot be written.
+    """
+    if target.resolve() == source.resolve():
+        raise UserError(f"{target}: expected another file than the checkpoint itself; choose another --out")
+    content = load_checkpoint(source)
+    if "model" not in content:
+        raise UserError(f"{source}: expected a checkpoint of this program, found one with {sorted(content)[:5]}")
+    described = {key: content[key] for key in _DESCRIPTION if key in content}
+    save_checkpoint(target, dict(to_released(content["model"])) if released else described)

@@ -31,6 +31,11 @@ class KeyedExamples(Dataset[Example | FrameFailure]):
         """The `index`-th example, with whatever is random about it drawn from `rng`."""
         raise NotImplementedError
 
+    @property
+    def depth_range(self) -> tuple[float, float]:
+        """The nearest near and the farthest far plane (metres) of the examples."""
+        raise NotImplementedError
+
 
 class TrainingExamples(KeyedExamples):
     """Every allowed frame of the scenes as a target, with source views drawn by the protocol's distance.
@@ -59,6 +64,10 @@ class TrainingExamples(KeyedExamples):
 
     def __len__(self) -> int:
         return len(self._targets)
+
+    @property
+    def depth_range(self) -> tuple[float, float]:
+        return self.near, self.far
 
     def draw(self, index: int, rng: np.random.Generator) -> Example | FrameFailure:
         """The `index`-th target with sources drawn by `rng`; a failure if one of its files cannot be read."""
@@ -91,6 +100,11 @@ class MixedExamples(KeyedExamples):
 
     def __len__(self) -> int:
         return sum(len(part) for part in self.parts)
+
+    @property
+    def depth_range(self) -> tuple[float, float]:
+        near, far = zip(*(part.depth_range for part in self.parts), strict=True)
+        return min(near), max(far)
 
     def draw(self, index: int, rng: np.random.Generator) -> Example | FrameFailure:
         """An example of a part picked by `rng`, any of its targets with the same chance."""

@@ -74,7 +74,9 @@ def write_results(folder: Path, results: dict[str, Any]) -> None:
             beside.write_text(text, encoding="utf-8")
             beside.replace(folder / name)
         except OSError as error:
-            raise UserError(f"{folder / name}: could not be written ({error.strerror}); free some disk space") from error
+            raise UserError(
+                f"{folder / name}: could not be written ({error.strerror}); free some disk space"
+            ) from error
 
 
 def summary(results: dict[str, Any]) -> str:
@@ -107,7 +109,8 @@ def _table(first: str, columns: Sequence[str], rows: Mapping[str, Mapping[str, f
     cells = [[first, *columns], ["---"] * (1 + len(columns))]
     cells += [[name, *(_number(scores.get(column)) for column in columns)] for name, scores in rows.items()]
     widths = [max(len(row[k]) for row in cells) for k in range(len(cells[0]))]
-    return "\n".join("| " + " | ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) + " |" for row in cells)
+    padded = [[text.ljust(width) for text, width in zip(row, widths, strict=True)] for row in cells]
+    return "\n".join(f"| {' | '.join(row)} |" for row in padded)
 
 
 def _number(value: float | None) -> str:

@@ -23,7 +23,7 @@ Scores = dict[str, float | None]
 
 @dataclass(frozen=True)
 class ViewSettings:
-    """How views are rendered and scored; without `class_names` there are no semantics. The ignore label is their number."""
+    """How views are rendered and scored; no semantics without `class_names`. The ignore label is their number."""
 
     stride: int
     chunk_size: int

@@ -10,6 +10,18 @@ BLOCK_NORM_EPS = 1e-6
 _MASKED_SCORE = -1e9
 
 
+class TwoLayers(nn.Module):
+    """Linear, ReLU, Linear."""
+
+    def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
+        super().__init__()
+        self.first = nn.Linear(inputs, hidden)
+        self.last = nn.Linear(hidden, outputs)
+
+    def forward(self, x: Float[Tensor, "*batch inputs"]) -> Float[Tensor, "*batch outputs"]:
+        return self.last(F.relu(self.first(x)))
+
+
 class FeedForward(nn.Module):
     """Linear, ReLU, Linear with dropout after each."""
 
@@ -36,8 +48,8 @@ class ViewAttention(nn.Module):
         self.query = nn.Linear(width, width, bias=False)
         self.key = nn.Linear(width, width, bias=False)
         self.value = nn.Linear(width, width, bias=False)
-        self.position = nn.Sequential(nn.Linear(4, hidden), nn.ReLU(), nn.Linear(hidden, width))
-        self.score = nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, width))
+        self.position = TwoLayers(4, hidden, width)
+        self.score = TwoLayers(width, hidden, width)
         self.out = nn.Linear(width, width)
         self.dropout = nn.Dropout(dropout)
 
@@ -66,17 +78,16 @@ class ViewAttention(nn.Module):
     def _folded(self, q: Tensor, views: Tensor, relative: Tensor) -> tuple[Tensor, Tensor]:
         """The same numbers with W_v W_k, S_1 W_k, S_1 W_q and S_1 P_2 multiplied out (S: score, P: position MLP):
         nothing as wide as a key is made for the scores, whose first layer is eight times narrower."""
-        first, last = self.score[0], self.score[2]
-        position_first, position_last = self.position[0], self.position[2]
+        first, position = self.score.first, self.position.last
         width = first.in_features
         both = torch.cat([self.value.weight, first.weight])  # what reads a key: values and scores
-        position_both = torch.cat([position_last.weight, first.weight @ position_last.weight])
-        bias = torch.cat([position_last.bias, first.weight @ position_last.bias + first.bias])
-        hidden = F.relu(position_first(relative))
+        position_both = torch.cat([position.weight, first.weight @ position.weight])
+        bias = torch.cat([position.bias, first.weight @ position.bias + first.bias])
+        hidden = F.relu(self.position.first(relative))
         projected = F.linear(views, both @ self.key.weight) + F.linear(hidden, position_both, bias)
         values, pre_score = projected[..., :width], projected[..., width:]
         query = F.linear(q, first.weight @ self.query.weight)
-        return values, last(F.relu(pre_score - query[:, :, None]))
+        return values, self.score.last(F.relu(pre_score - query[:, :, None]))
 
 
 class RayAttention(nn.Module):

@@ -5,7 +5,6 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-
 # The image at 1/2, 1/4, 1/8 and 1/16 of its size.
 Pyramid = tuple[Tensor, Tensor, Tensor, Tensor]
 

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gpnerf import geometry
-from gpnerf.models.attention import RayBlock, ViewBlock
+from gpnerf.models.attention import RayBlock, TwoLayers, ViewBlock
 from gpnerf.models.ops.semantic_gather import SemanticAccumulator
 from gpnerf.models.projection import SampledSources
 
@@ -51,11 +51,11 @@ class RayTransformer(nn.Module):
     ) -> None:
         super().__init__()
         self.plain = plain
-        self.embed = _two_layers(colour_features + 3, width)
+        self.embed = TwoLayers(colour_features + 3, width, width)
         self.view_blocks = nn.ModuleList(ViewBlock(width, dropout) for _ in range(depth))
         # Only even layers take the position and direction in again.
         self.position_layers = nn.ModuleDict(
-            {str(layer): _two_layers(width + 2 * _ENCODED, width) for layer in range(0, depth, 2)}
+            {str(layer): TwoLayers(width + 2 * _ENCODED, width, width) for layer in range(0, depth, 2)}
         )
         self.ray_blocks = nn.ModuleList(RayBlock(width, heads, dropout) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
@@ -94,7 +94,3 @@ class RayTransformer(nn.Module):
         unit = directions / directions.norm(dim=-1, keepdim=True)
         encoded = geometry.positional_encoding(unit, _OCTAVES)[:, None].expand(-1, points.shape[1], -1)
         return torch.cat([geometry.positional_encoding(points, _OCTAVES), encoded], dim=-1)
-
-
-def _two_layers(inputs: int, width: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(inputs, width), nn.ReLU(), nn.Linear(width, width))

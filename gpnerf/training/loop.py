@@ -101,8 +101,9 @@ def _refuse(state: TrainingState, report: StepReport) -> None:
     _log.warning("step %d refused: not finite (%s, gradient norm %g)", state.step, named, report.grad_norm)
     if state.refused >= _TOLERATED_REFUSALS:
         raise UserError(
-            f"{state.refused} steps in a row were not finite, the last with {named}, gradient norm {report.grad_norm:g}; "
-            "lower the learning rates or set clip_grad_norm; the newest checkpoint is from before"
+            f"{state.refused} steps in a row were not finite, the last with {named}, "
+            f"gradient norm {report.grad_norm:g}; lower the learning rates or set clip_grad_norm; "
+            "the newest checkpoint is from before"
         )
 
 

@@ -9,6 +9,7 @@ Both are linear in F, so the attention can be summed over layers first and F rea
 
 from typing import Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -40,7 +41,8 @@ class PlainSemantics:
     def add(self, view_attention: Tensor, ray_attention: Tensor) -> None:
         repeat = self.views[0].shape[-1] // view_attention.shape[-1]
         weights = view_attention.repeat_interleave(repeat, dim=-1).unbind(dim=2)
-        aggregated = sum(feature * weight for feature, weight in zip(self.views, weights, strict=True))
+        products = [feature * weight for feature, weight in zip(self.views, weights, strict=True)]
+        aggregated = torch.stack(products).sum(dim=0)
         by_head = aggregated.unflatten(-1, (ray_attention.shape[1], -1)).transpose(1, 2)
         self.field = self.field + aggregated
         self.rendered = self.rendered + (ray_attention @ by_head).transpose(1, 2).flatten(2)

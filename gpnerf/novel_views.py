@@ -1,0 +1,162 @@
+"""Novel views of a scene from posed photos in a few lines, for notebooks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor
+
+from gpnerf.errors import UserError
+from gpnerf.metrics.image import to_uint8
+from gpnerf.metrics.segmentation import predicted_labels
+from gpnerf.models.gpnerf import GPNeRF
+from gpnerf.models.projection import SourceMaps
+from gpnerf.rendering import render_view
+from gpnerf.structures import Cameras, SourceViews
+
+Array = np.ndarray | Tensor | Sequence
+
+_SMALLEST_SIDE = 32  # pixels; the encoder's smallest map needs it
+
+
+@dataclass(frozen=True)
+class NovelView:
+    """A rendered view: 8-bit colour and depth (metres) at the render stride, class ids at full size."""
+
+    colour: UInt8[np.ndarray, "rows cols 3"]
+    depth: Float[np.ndarray, "rows cols"]
+    class_ids: Int64[np.ndarray, "height width"]
+    class_names: tuple[str, ...]
+
+
+class NovelViews:
+    """A trained model that is shown posed photos of a scene once and then renders any camera.
+
+    Cameras are pinhole intrinsics in pixels (pixel centres at integers) and camera-to-world poses in metres with
+    OpenCV axes (x right, y down, z forward).
+
+    Args:
+        model: the trained model.
+        class_names: names of the class ids.
+        depth_range: near and far (metres) of every ray; may be set anew at any time.
+        device: where to compute.
+    """
+
+    def __init__(
+        self, model: GPNeRF, class_names: tuple[str, ...], depth_range: tuple[float, float], device: torch.device
+    ) -> None:
+        self.model = model.to(device).eval()
+        self.class_names = class_names
+        self.depth_range = depth_range
+        self.device = device
+        self._maps: SourceMaps | None = None
+
+    @torch.no_grad()
+    def encode(self, images: Array, intrinsics: Array, cam_to_world: Array) -> None:
+        """Take in the photos of a scene, in place of earlier ones.
+
+        `images` [n, height, width, 3] or [n, 3, height, width], uint8 or float in [0, 1]; `intrinsics` [n, 3, 3], or
+        [3, 3] for all; `cam_to_world` [n, 4, 4].
+
+        Raises:
+            UserError: another shape, numbers that are not finite, or matrices that are no camera.
+        """
+        photos = _photos(images)
+        count, _, height, width = photos.shape
+        cameras = Cameras(_intrinsics(intrinsics, count), _poses(cam_to_world, count), height, width)
+        self._maps = self.model.encode_sources(SourceViews(cameras, photos).to(self.device))
+
+    def render(self, intrinsics: Array, cam_to_world: Array, height: int, width: int, stride: int = 1) -> NovelView:
+        """The view of a camera (`intrinsics` [3, 3], `cam_to_world` [4, 4]) of height x width pixels.
+
+        A `stride` of 2 renders every second pixel of colour and depth only, which is faster.
+
+        Raises:
+            UserError: nothing encoded yet, or a camera that is none.
+        """
+        if self._maps is None:
+            raise UserError("render: expected encoded photos, found none; call encode(images, ...) first")
+        for name, value in (("height", height), ("width", width), ("stride", stride)):
+            if value < 1:
+                raise UserError(f"{name}: expected at least 1 pixel, found {value}")
+        near, far = self.depth_range
+        if not 0 < near < far < float("inf"):
+            raise UserError(f"depth_range: expected 0 < near < far in metres, found {self.depth_range}; set it anew")
+        camera = Cameras(_intrinsics(intrinsics, 1)[0], _poses(cam_to_world, 1)[0], height, width).to(self.device)
+        output = render_view(self.model, self._maps, camera, near, far, stride).to("cpu")
+        assert output.logits is not None
+        colour = to_uint8(output.rgb).permute(1, 2, 0).contiguous()
+        labels = predicted_labels(output.logits)
+        return NovelView(colour.numpy(), output.depth.numpy(), labels.numpy(), self.class_names)
+
+
+def _photos(value: Array) -> Float[Tensor, "views 3 height width"]:
+    images = _tensor("images", value)
+    if images.ndim == 4 and images.shape[-1] == 3:
+        images = images.permute(0, 3, 1, 2)
+    shape = list(images.shape)
+    if len(shape) != 4 or shape[1] != 3 or not shape[0] or min(shape[2:]) < _SMALLEST_SIDE:
+        raise UserError(
+            f"images: expected [n, height, width, 3] or [n, 3, height, width] of at least {_SMALLEST_SIDE} pixels a "
+            f"side, found {list(np.shape(value))}"
+        )
+    if images.dtype == torch.uint8:
+        return images.float() / 255
+    _require_finite("images", images)
+    if not images.is_floating_point() or images.min() < 0 or images.max() > 1:
+        raise UserError(
+            f"images: expected uint8, or float in [0, 1], found {images.dtype} in "
+            f"[{float(images.min()):g}, {float(images.max()):g}]; convert to uint8 or divide by 255"
+        )
+    return images.float()
+
+
+def _intrinsics(value: Array, count: int) -> Float[Tensor, "views 3 3"]:
+    matrices = _matrices("intrinsics", value, count, 3, shared=True)
+    for index, matrix in enumerate(matrices):
+        if min(matrix[0, 0], matrix[1, 1]) <= 0 or matrix[2].tolist() != [0, 0, 1]:
+            raise UserError(
+                f"intrinsics[{index}]: expected focal lengths in pixels and a last row 0 0 1, found {matrix.tolist()}"
+            )
+    return matrices
+
+
+def _poses(value: Array, count: int) -> Float[Tensor, "views 4 4"]:
+    matrices = _matrices("cam_to_world", value, count, 4, shared=count == 1)
+    for index, matrix in enumerate(matrices):
+        if matrix[3].tolist() != [0, 0, 0, 1] or torch.linalg.det(matrix) <= 0:
+            raise UserError(
+                f"cam_to_world[{index}]: expected a rotation and a last row 0 0 0 1, found {matrix.tolist()}; "
+                "is it transposed?"
+            )
+    return matrices
+
+
+def _matrices(name: str, value: Array, count: int, size: int, shared: bool) -> Float[Tensor, "views size size"]:
+    matrices = _tensor(name, value)
+    if shared and matrices.shape == (size, size):
+        matrices = matrices.expand(count, size, size)
+    if matrices.shape != (count, size, size):
+        raise UserError(
+            f"{name}: expected shape {[count, size, size]}, one for each view, found {list(matrices.shape)}"
+        )
+    _require_finite(name, matrices)
+    return matrices.float()
+
+
+def _tensor(name: str, value: Array) -> Tensor:
+    if isinstance(value, Tensor):
+        return value.cpu()
+    try:
+        return torch.from_numpy(np.array(value))
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{name}: expected an array of numbers, found {type(value).__name__} ({error})") from error
+
+
+def _require_finite(name: str, values: Tensor) -> None:
+    finite = values.isfinite().flatten(1).all(dim=1)
+    if not finite.all():
+        index = int((~finite).nonzero()[0])
+        raise UserError(f"{name}[{index}]: expected finite numbers, found NaN or infinity; leave this view out")
