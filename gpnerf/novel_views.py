@@ -18,7 +18,7 @@ from gpnerf.structures import Cameras, SourceViews
 
 Array = np.ndarray | Tensor | Sequence
 
-_SMALLEST_SIDE = 32  # pixels; the encoder's smallest map needs it
+_SMALLEST_SIDE = 32  # pixels; the smallest maps of encoder and head need it
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,13 @@ class NovelViews:
         """
         if self._maps is None:
             raise UserError("render: expected encoded photos, found none; call encode(images, ...) first")
-        for name, value in (("height", height), ("width", width), ("stride", stride)):
-            if value < 1:
-                raise UserError(f"{name}: expected at least 1 pixel, found {value}")
+        for name, value, least in (
+            ("height", height, _SMALLEST_SIDE),
+            ("width", width, _SMALLEST_SIDE),
+            ("stride", stride, 1),
+        ):
+            if value < least:
+                raise UserError(f"{name}: expected at least {least} pixels, found {value}")
         near, far = self.depth_range
         if not 0 < near < far < float("inf"):
             raise UserError(f"depth_range: expected 0 < near < far in metres, found {self.depth_range}; set it anew")

@@ -128,15 +128,19 @@ def test_without_a_fine_pass_the_coarse_one_counts_alone(output: StepOutput, exa
 
 @pytest.mark.parametrize(
     ("weight", "left_out"),
-    [("semantic", {"semantic"}), ("distillation", {"distillation", "depth_guided"}), ("depth", {"depth_coarse", "depth_fine"})],
-)  # fmt: skip
+    [
+        ("semantic", {"semantic"}),
+        ("distillation", {"distillation", "depth_guided"}),
+        ("depth", {"depth_coarse", "depth_fine"}),
+    ],
+)
 def test_weight_zero_leaves_a_term_out(
     output: StepOutput, example: Example, rays: Rays, weight: str, left_out: set[str]
 ) -> None:
-    every, fewer = (one.terms(output, example, rays) for one in (objective(), objective(**{weight: 0})))
+    every, fewer = (one.terms(output, example, rays) for one in (objective(), objective(**{weight: 0.0})))
     assert set(every) - set(fewer) == left_out
     assert all(float(every[name]) == float(value) for name, value in fewer.items())
-    assert objective(distillation=0).wants_field is False
+    assert objective(distillation=0.0).wants_field is False
 
 
 def test_missing_truth_leaves_its_terms_out(output: StepOutput, example: Example, rays: Rays) -> None:

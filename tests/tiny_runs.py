@@ -18,10 +18,10 @@ TRAINING_SCENE, EVALUATION_SCENES = "room_0000", ("room_9000", "room_9001")
 EVALUATION_FRAMES = {4, 12}  # of the rooms protocol, for scenes of 13 to 20 frames
 
 _SMALL = f"""
---train_dataset train_rooms --eval_dataset val_rooms --original_width {WIDTH} --original_height {HEIGHT}
---num_source_views 3 --netwidth 8 --trans_depth 1 --coarse_feat_dim 4 --fine_feat_dim 4 --encoder_width 4
---encoder_blocks 1 1 1 --head_width 8 --N_samples 4 --N_importance 2 --n_p 1 --N_rand 16 --render_stride 2
---total_step 3 --i_print 1 --save_interval 3 --num_workers 0 --device cpu
+--train_dataset train_rooms --train_scenes {TRAINING_SCENE} --eval_dataset val_rooms --num_source_views 3
+--original_width {WIDTH} --original_height {HEIGHT} --netwidth 8 --trans_depth 1 --coarse_feat_dim 4
+--fine_feat_dim 4 --encoder_width 4 --encoder_blocks 1 1 1 --head_width 8 --N_samples 4 --N_importance 2 --n_p 1
+--N_rand 16 --render_stride 2 --total_step 3 --i_print 1 --save_interval 3 --num_workers 0 --device cpu
 """.split()
 
 
@@ -34,14 +34,13 @@ def write_rooms(root: Path) -> Path:
             iio.imwrite(path.with_suffix(".png"), iio.imread(path))
             path.unlink()
     write_label_table(folder)
-    (root / "train.txt").write_text(TRAINING_SCENE)
     (root / "val.txt").write_text("\n".join(EVALUATION_SCENES))
     return root
 
 
 def flags(root: Path, *more: object) -> list[str]:
     """The command line of a tiny run under `root`; `more` wins."""
-    places = ("--rootdir", root, "--train_set_list", root / "train.txt", "--val_set_list", root / "val.txt")
+    places = ("--rootdir", root, "--val_set_list", root / "val.txt")
     return [str(word) for word in (*_SMALL, *places, *more)]
 
 

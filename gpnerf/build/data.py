@@ -52,6 +52,7 @@ def data_source(config: Config, dataset: str) -> DataSource:
         "height": data.original_height,
         "render_stride": render.render_stride,
         "depth_ranges": DepthRanges(*[data.depth_range] * 3) if data.depth_range else None,
+        "compat": "release" if config.run.compat == "release" else None,
     }
     protocol = replace(protocol, **{name: value for name, value in given.items() if value is not None})
     return DataSource(protocol, config.run.rootdir, FrameCache(int(data.cache_gb * _GIGABYTE)))

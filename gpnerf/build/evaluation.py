@@ -41,13 +41,13 @@ def build_evaluation(config: Config) -> EvaluationRun:
     """An evaluation of `ckpt_path`, or of the run folder's newest checkpoint, on the validation scenes."""
     device = distributed.select_device(config.run.device, config.expects_gpu)
     context = distributed.init(device, config.run.dist_url)
+    source = data_source(config, config.data.eval_dataset)
+    scenes = source.open(scene_names(config, source.protocol, "evaluation"))
     folder = run_folder(config)
     path = config.optim.ckpt_path or newest_checkpoint(folder)
     if path is None:
         raise UserError(f"{folder}: no checkpoint to evaluate; name one with --ckpt_path or train with this --expname")
     content = load_checkpoint(path)
-    source = data_source(config, config.data.eval_dataset)
-    scenes = source.open(scene_names(config, source.protocol, "evaluation"))
     model = Architecture.of(config, class_count(config, source.class_names)).build()
     load_weights(model, content, path)
     settings = evaluation_settings(
@@ -69,7 +69,7 @@ def evaluation_settings(
         stride=source.protocol.render_stride,
         chunk_size=config.render.chunk_size,
         amp=config.render.amp,
-        compat=config.run.compat,
+        compat=source.protocol.compat,
         class_names=source.class_names,
         most_frequent_class=int(class_counts.argmax()) if counted else None,  # type: ignore[union-attr]
     )

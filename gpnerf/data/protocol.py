@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int64
@@ -75,7 +75,7 @@ class Protocol:
     depth_ranges: DepthRanges
     class_map: str
     metrics: tuple[str, ...]
-    compat: str
+    compat: Literal["none", "release"]
     listed_sources: Mapping[str, Mapping[int, tuple[int, ...]]] | None = None
 
     def evaluation_indices(self, scene: Scene) -> list[int]:

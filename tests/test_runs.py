@@ -1,0 +1,169 @@
+"""Whole training and fine-tuning runs: repeated, stopped and continued, started from other weights."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_runs import EVALUATION_FRAMES, EVALUATION_SCENES, assert_same_content, flags, training
+
+from gpnerf.build import build_finetuning
+from gpnerf.checkpoint import load_checkpoint
+from gpnerf.config import parse
+from gpnerf.errors import UserError
+from gpnerf.training import loop
+
+FROZEN = ("--lrate_gnt", 0, "--lrate_feature", 0, "--lrate_semantic", 0)
+
+
+pytest_plugins = ["run_fixtures"]
+pytestmark = pytest.mark.usefixtures("tiny_setting")
+
+
+def losses(root: Path, name: str = "gpnerf") -> bytes:
+    return (root / "out" / name / "losses.jsonl").read_bytes()
+
+
+def checkpoint(root: Path, step: int, name: str = "gpnerf") -> dict:
+    return load_checkpoint(root / "out" / name / f"model_{step:06d}.pth")
+
+
+def test_same_seed_same_bits_another_seed_others(root: Path) -> None:
+    training(root, "--total_step", 6, "--expname", "again").run()
+    training(root, "--total_step", 6, "--expname", "other", "--seed", 1).run()
+    assert losses(root, "again") == losses(root) != losses(root, "other")
+    assert_same_content(checkpoint(root, 6, "again"), checkpoint(root, 6))
+    lines = [json.loads(line) for line in losses(root).splitlines()]
+    assert [line["step"] for line in lines if "loss/total" in line] == [1, 2, 3, 4, 5, 6]
+    assert [line["step"] for line in lines if "validation/psnr" in line] == [3, 6]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_number_of_workers_changes_no_bit(root: Path, workers: int) -> None:
+    training(root, "--total_step", 6, "--expname", "workers", "--num_workers", workers).run()
+    assert losses(root, "workers") == losses(root)
+    assert_same_content(checkpoint(root, 6, "workers"), checkpoint(root, 6))
+
+
+def test_stopped_and_continued_equals_never_stopped(root: Path) -> None:
+    training(root, "--expname", "two").run()
+    torch.manual_seed(99)  # a new process starts with other random numbers
+    training(root, "--expname", "two", "--total_step", 6).run()
+    assert losses(root, "two") == losses(root)
+    assert_same_content(checkpoint(root, 6, "two"), checkpoint(root, 6))
+
+
+def test_killed_between_checkpoints_repeats_the_same_steps(root: Path) -> None:
+    before, expected = losses(root), checkpoint(root, 6)
+    (root / "out/gpnerf/model_000006.pth").unlink()
+    with (root / "out/gpnerf/losses.jsonl").open("a") as file:
+        file.write('{"step": 7, "loss')
+    training(root, "--total_step", 6).run()
+    assert losses(root) == before
+    assert_same_content(checkpoint(root, 6), expected)
+
+
+def test_finished_run_started_again_does_nothing(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def files() -> dict[str, bytes]:
+        folder = root / "out/gpnerf"
+        return {path.name: path.read_bytes() for path in [folder / "losses.jsonl", *folder.glob("*.pth")]}
+
+    before = files()
+    training(root, "--total_step", 6, "--ckpt_path", root / "never_read.pth").run()
+    assert files() == before
+    assert any("never_read.pth counted at the start" in record.message for record in caplog.records)
+
+
+def test_no_reload_starts_afresh_and_keeps_the_old_checkpoints(root: Path) -> None:
+    old = (root / "out/gpnerf/model_000006.pth").read_bytes()
+    for count in (1, 2):
+        run = training(root, "--seed", count, "--no_reload")
+        assert run.state.step == 0
+        run.run()
+        assert [json.loads(line)["step"] for line in losses(root).splitlines()] == [1, 2, 3, 3]
+    kept = {path.relative_to(root / "out/gpnerf") for path in (root / "out/gpnerf").rglob("*.pth")}
+    assert sorted(map(str, kept)) == [
+        "model_000003.pth", "previous_1/model_000003.pth", "previous_1/model_000006.pth", "previous_2/model_000003.pth"
+    ]  # fmt: skip
+    assert (root / "out/gpnerf/previous_1/model_000006.pth").read_bytes() == old
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"), [("N_rand", 17), ("seed", 3), ("netwidth", 16), ("n_p", 0), ("dropout", 0.2)]
+)
+def test_a_changed_flag_that_matters_is_named(root: Path, flag: str, value: object) -> None:
+    with pytest.raises(UserError, match=rf"config.txt: .* {flag} = .*, found {value} now .*--no_reload"):
+        training(root, "--total_step", 6, f"--{flag}", value)
+
+
+def test_a_changed_flag_that_does_not_matter_is_taken(root: Path) -> None:
+    run = training(root, "--total_step", 9, "--i_print", 2, "--chunk_size", 100, "--num_workers", 1, "--cache_gb", 0)
+    assert run.state.step == 6
+
+
+def test_run_folder_holds_command_lines_and_the_whole_config(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["train_gpnerf.py", "--expname", "a b"])
+    training(root, "--total_step", 6)
+    lines = (root / "out/gpnerf/args.txt").read_text().splitlines()
+    assert len(lines) == 2  # this start and the one before
+    assert lines[1] == "train_gpnerf.py --expname 'a b'"
+    config = parse(flags(root, "--total_step", 6))
+    assert parse(["--config", str(root / "out/gpnerf/config.txt")]) == config
+    assert "step 6" in (root / "out/gpnerf/log.txt").read_text()
+
+
+def test_ckpt_path_gives_weights_and_step_zero(root: Path) -> None:
+    start = root / "out/gpnerf/model_000006.pth"
+    run = training(root, "--expname", "from", "--ckpt_path", start, "--lrate_gnt", 0.25)
+    assert (run.state.step, run.state.consumed, int(run.state.class_counts.sum())) == (0, 0, 0)
+    assert_same_content(run.state.model.state_dict(), checkpoint(root, 6)["model"])
+    assert_same_content(run.state.optimizer.state_dict()["state"], checkpoint(root, 6)["optimizer"]["state"])
+    assert run.state.optimizer.param_groups[0]["lr"] == 0.25  # the config's rate, not the checkpoint's
+    bare = training(root, "--expname", "bare", "--ckpt_path", start, "--no_load_opt", "--no_load_scheduler")
+    assert bare.state.optimizer.state_dict()["state"] == {}
+    assert bare.state.scheduler.last_epoch == 0 < run.state.scheduler.last_epoch
+
+
+def test_missing_start_is_an_error(root: Path) -> None:
+    with pytest.raises(UserError, match=r"absent.pth: no such checkpoint; check --ckpt_path"):
+        training(root, "--expname", "from", "--ckpt_path", root / "absent.pth")
+
+
+def test_finetuning_starts_each_scene_from_the_general_weights(root: Path) -> None:
+    start = root / "out/gpnerf/model_000006.pth"
+    config = parse(flags(root, "--expname", "ft", "--ckpt_path", start, "--no_load_opt", *FROZEN))
+    results = build_finetuning(config).run()
+    assert list(results) == list(EVALUATION_SCENES)
+    for scene in EVALUATION_SCENES:
+        folder = root / "out/ft" / scene
+        written = json.loads((folder / "eval/rooms_clean/metrics.json").read_text())
+        assert list(written["scenes"]) == [scene]
+        assert written["overall"] == results[scene]["overall"]
+        assert written["checkpoint"]["path"] == str(folder / "model_000003.pth")
+        # With rates of 0 the weights are still those at the start, for the second scene too.
+        assert_same_content(checkpoint(root, 3, f"ft/{scene}")["model"], checkpoint(root, 6)["model"])
+
+
+def test_finetuning_never_learns_from_evaluation_frames(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, set[int]] = {}
+
+    def watched(state: object, examples: list, *rest: object) -> object:
+        for example in examples:
+            seen.setdefault(example.scene, set()).update((example.frame, *example.source_frames))
+        return train_step(state, examples, *rest)
+
+    train_step = loop.train_step
+    monkeypatch.setattr(loop, "train_step", watched)
+    start = root / "out/gpnerf/model_000003.pth"
+    more = ("--expname", "ft", "--ckpt_path", start, "--total_step", 12, "--save_interval", 12, "--i_print", 12)
+    build_finetuning(parse(flags(root, *more))).run()
+    assert set(seen) == set(EVALUATION_SCENES)
+    for frames in seen.values():
+        assert len(frames) > 8
+        assert not frames & EVALUATION_FRAMES
+
+
+def test_finetuning_needs_a_start(root: Path) -> None:
+    with pytest.raises(UserError, match="--ckpt_path"):
+        build_finetuning(parse(flags(root)))
