@@ -1,6 +1,6 @@
 """Per-scene fine-tuning: continue from generalised weights on each scene of --val_set_list, then evaluate it.
 
-    CPU:      python ft_gpnerf.py --config configs/gnt_rooms.txt --ckpt_path out/gnt_rooms/model_000700.pth
+    CPU:      python ft_gpnerf.py --config configs/gnt_rooms.txt --ckpt_path out/gnt_rooms/model_000800.pth
     one GPU:  python ft_gpnerf.py --config configs/gnt_scannet_ft.txt --ckpt_path model_250000.pth
     8 GPUs:   torchrun --nproc_per_node=8 ft_gpnerf.py --config configs/gnt_scannet_ft.txt ...
     2 machines, on each:

@@ -1,7 +1,7 @@
 """Write the weights of a checkpoint alone, without the state of its training.
 
-    python scripts/export_weights.py --ckpt_path out/gnt_rooms/model_003000.pth --out rooms.pth
-    python scripts/export_weights.py --ckpt_path out/gnt_rooms/model_003000.pth --out gnt.pth --layout released
+    python scripts/export_weights.py --ckpt_path out/gnt_rooms/model_000800.pth --out rooms.pth
+    python scripts/export_weights.py --ckpt_path out/gnt_rooms/model_000800.pth --out gnt.pth --layout released
 
 The first file serves `gpnerf.load` and `--ckpt_path`; the second the released program (and `--ckpt_path`).
 """

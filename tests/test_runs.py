@@ -125,6 +125,18 @@ def test_ckpt_path_gives_weights_and_step_zero(root: Path) -> None:
     assert bare.state.scheduler.last_epoch == 0 < run.state.scheduler.last_epoch
 
 
+def test_the_configs_schedule_goes_on_from_where_the_checkpoints_was(root: Path) -> None:
+    start = root / "out/gpnerf/model_000006.pth"
+    flags = ("--lrate_gnt", 0.25, "--lrate_decay_steps", 4, "--lrate_decay_factor", 0.5, "--total_step", 3)
+    run = training(root, "--expname", "from", "--ckpt_path", start, *flags)
+    rates = []
+    for _ in range(3):  # steps 6, 7, 8 of the schedule
+        rates.append(run.state.optimizer.param_groups[0]["lr"])
+        run.state.optimizer.step()
+        run.state.scheduler.step()
+    assert rates == [0.125, 0.125, 0.0625]
+
+
 def test_missing_start_is_an_error(root: Path) -> None:
     with pytest.raises(UserError, match=r"absent.pth: no such checkpoint; check --ckpt_path"):
         training(root, "--expname", "from", "--ckpt_path", root / "absent.pth")

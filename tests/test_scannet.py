@@ -95,7 +95,8 @@ def test_frames_with_infinite_or_undefined_poses_are_dropped_with_one_line(
     assert scene.numbers.tolist() == [0, 1, 3, 4, 6, 7]
     assert np.isfinite(scene.cam_to_world).all()
     assert [record.getMessage() for record in caplog.records] == [
-        "scene: dropped 2 of 8 frames, their poses hold inf or NaN"
+        "scene: dropped 2 of 8 frames, whose poses hold inf or NaN: "
+        f"{folder / 'pose' / '2.txt'}, {folder / 'pose' / '5.txt'}"
     ]
 
 

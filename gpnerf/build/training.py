@@ -167,22 +167,28 @@ def _start(config: Config, state: TrainingState) -> None:
     content = load_checkpoint(optim.ckpt_path)
     load_weights(state.model, content, optim.ckpt_path)
     if is_released(content):
-        return  # its optimiser orders the parameters of another program
-    # The config's rates always win over those in the checkpoint.
-    rates = [group["lr"] for group in state.optimizer.param_groups]
+        _log.info("%s: weights only; its optimiser orders the parameters of another program", optim.ckpt_path)
+        return
+    if not optim.no_load_opt and "optimizer" in content:
+        _load_optimizer(config, state, content["optimizer"])
+    if not optim.no_load_scheduler and "scheduler" in content:
+        # How far the schedule is comes from the checkpoint; what it does there is the config's.
+        state.scheduler.last_epoch = content["scheduler"]["last_epoch"]
+    decays = state.scheduler.last_epoch // optim.lrate_decay_steps
+    for group, rate in zip(state.optimizer.param_groups, state.scheduler.base_lrs, strict=True):
+        group["lr"] = rate * optim.lrate_decay_factor**decays
+
+
+def _load_optimizer(config: Config, state: TrainingState, content: dict[str, Any]) -> None:
+    """The moments of a checkpoint's optimiser; the config's learning rates always win over the checkpoint's."""
     try:
-        if not optim.no_load_opt and "optimizer" in content:
-            state.optimizer.load_state_dict(content["optimizer"])
-        if not optim.no_load_scheduler and "scheduler" in content:
-            state.scheduler.load_state_dict(content["scheduler"])
+        state.optimizer.load_state_dict(content)
     except (ValueError, KeyError) as error:
         raise UserError(
-            f"{optim.ckpt_path}: its optimiser does not fit this model ({error}); "
-            "start with --no_load_opt --no_load_scheduler"
+            f"{config.optim.ckpt_path}: its optimiser does not fit this model ({error}); start with --no_load_opt"
         ) from error
-    for group, rate in zip(state.optimizer.param_groups, rates, strict=True):
-        group["lr"] = group["initial_lr"] = rate
-    state.scheduler.base_lrs = rates
+    for group, rate in zip(state.optimizer.param_groups, state.scheduler.base_lrs, strict=True):
+        group["initial_lr"] = rate
 
 
 def _wrapped(model: nn.Module, context: Context, device: torch.device) -> nn.Module:

@@ -13,6 +13,8 @@ from gpnerf.errors import UserError
 
 logger = logging.getLogger(__name__)
 
+_NAMED = 5  # files that a message names
+
 # The released program took this width for every colour image and its factor for both axes.
 _RELEASED_FILE_WIDTH = 1296
 
@@ -72,9 +74,14 @@ def has_label_files(folder: Path) -> bool:
 def _usable_poses(folder: Path, name: str, numbers: list[int]) -> dict[int, Float[np.ndarray, "4 4"]]:
     poses = {n: read_matrix(folder / "pose" / f"{n}.txt", f"camera-to-world pose of frame {n}") for n in numbers}
     usable = {n: pose for n, pose in poses.items() if np.isfinite(pose).all()}
-    if len(usable) < len(poses):
+    if dropped := [n for n in poses if n not in usable]:
         logger.warning(
-            "%s: dropped %d of %d frames, their poses hold inf or NaN", name, len(poses) - len(usable), len(poses)
+            "%s: dropped %d of %d frames, whose poses hold inf or NaN: %s%s",
+            name,
+            len(dropped),
+            len(poses),
+            ", ".join(str(folder / "pose" / f"{n}.txt") for n in dropped[:_NAMED]),
+            " ..." if len(dropped) > _NAMED else "",
         )
     if not usable:
         raise UserError(

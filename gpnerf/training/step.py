@@ -66,7 +66,7 @@ def train_step(
     finite = bool(torch.isfinite(torch.tensor([*values, grad_norm])).all())
     if finite := context.all_finite(finite, device):
         state.optimizer.step()
-    state.scheduler.step()
+        state.scheduler.step()
     return StepReport(report, grad_norm, finite)
 
 
