@@ -3,6 +3,9 @@
 OpenCV axes, camera-to-world poses, pixel centres at integers, depth along the camera z axis.
 """
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
@@ -14,6 +17,13 @@ _SMALLEST_DEPTH = 1e-8
 _LARGEST_PIXEL = 1e6
 _SMALLEST_NORM = 1e-6
 
+_Function = TypeVar("_Function", bound=Callable)
+
+
+def _full_precision(function: _Function) -> _Function:
+    """Keep a function's products in float32 under autocast: bfloat16 cannot tell neighbouring pixels apart."""
+    return torch.autocast("cuda", enabled=False)(torch.autocast("cpu", enabled=False)(function))
+
 
 def pixel_grid(height: int, width: int, stride: int = 1) -> Int64[Tensor, "pixels 2"]:
     """Pixels (u, v) of an image in row-major order, every `stride`-th row and column."""
@@ -23,6 +33,7 @@ def pixel_grid(height: int, width: int, stride: int = 1) -> Int64[Tensor, "pixel
     return torch.stack([u, v], dim=-1).reshape(-1, 2)
 
 
+@_full_precision
 def camera_rays(camera: Cameras, pixels: Int64[Tensor, "rays 2"]) -> Rays:
     """Rays through pixel centres: direction R K^-1 (u, v, 1), not normalised, so that z along it is depth."""
     homogeneous = torch.cat([pixels.float(), torch.ones_like(pixels[:, :1]).float()], dim=-1)
@@ -37,6 +48,7 @@ def points_on_rays(rays: Rays, z: Float[Tensor, "rays samples"]) -> Float[Tensor
     return rays.origins[:, None] + z[..., None] * rays.directions[:, None]
 
 
+@_full_precision
 def project(
     points: Float[Tensor, "rays samples 3"], cameras: Cameras
 ) -> tuple[Float[Tensor, "views rays samples 2"], Bool[Tensor, "views rays samples"]]:

@@ -156,3 +156,15 @@ def test_positional_encoding_equals_a_loop(octaves: int) -> None:
     for row, numbers in zip(encoded.tolist(), values.tolist(), strict=True):
         waves = [f(2.0**k * x) for k in range(octaves) for f in (math.sin, math.cos) for x in numbers]
         assert row == pytest.approx([*numbers, *waves], abs=1e-12)
+
+
+def test_geometry_is_not_rounded_under_autocast() -> None:
+    rng = np.random.default_rng(0)
+    camera = random_camera(rng)
+    pixels = geometry.pixel_grid(camera.height, camera.width)
+    points = torch.from_numpy(rng.uniform(-3, 3, (5, 4, 3))).float()
+    plain = (geometry.camera_rays(camera, pixels).directions, geometry.project(points, as_views(camera))[0])
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = (geometry.camera_rays(camera, pixels).directions, geometry.project(points, as_views(camera))[0])
+    for a, b in zip(plain, mixed, strict=True):
+        assert torch.equal(a, b)

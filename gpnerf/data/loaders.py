@@ -9,7 +9,6 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 
 from gpnerf.data.dataset import EvaluationExamples, Key, KeyedExamples
-from gpnerf.errors import UserError
 from gpnerf.structures import Example, FrameFailure
 
 

@@ -45,24 +45,19 @@ class SampledSources:
         return _read(self.semantic_maps[view : view + 1], self.grid[view : view + 1])[0]
 
 
-@torch.autocast("cuda", enabled=False)
-@torch.autocast("cpu", enabled=False)
 def sample_sources(
     points: Float[Tensor, "rays samples 3"],
     origins: Float[Tensor, "rays 3"],
     maps: SourceMaps,
     fine: bool = False,
 ) -> SampledSources:
-    """Project points into all source views and read photo and colour features bilinearly (zeros outside).
-
-    Coordinates stay in float32 under autocast: bfloat16 cannot tell neighbouring pixels apart.
-    """
+    """Project points into all source views and read photo and colour features bilinearly (zeros outside)."""
     cameras = maps.cameras
     pixels, in_front = geometry.project(points, cameras)
     grid = geometry.normalised_pixels(pixels, cameras.height, cameras.width)
     mask = in_front & geometry.inside_image(pixels, cameras.height, cameras.width)
     colour = maps.fine_colour if fine and maps.fine_colour is not None else maps.colour
-    features = torch.cat([_read(maps.images, grid), _read(colour.float(), grid)], dim=1)
+    features = torch.cat([_read(maps.images, grid), _read(colour, grid)], dim=1)
     relative = geometry.relative_directions(points, origins, cameras.cam_to_world[:, :3, 3])
     return SampledSources(features.permute(2, 3, 0, 1), relative, mask.permute(1, 2, 0), grid, maps.semantic)
 
@@ -70,4 +65,5 @@ def sample_sources(
 def _read(
     maps: Float[Tensor, "views channels rows cols"], grid: Float[Tensor, "views rays samples 2"]
 ) -> Float[Tensor, "views channels rays samples"]:
-    return F.grid_sample(maps, grid.to(maps.dtype), mode="bilinear", padding_mode="zeros", align_corners=True)
+    # The maps take the coordinates' type, never the other way round: bfloat16 cannot tell neighbouring pixels apart.
+    return F.grid_sample(maps.to(grid.dtype), grid, mode="bilinear", padding_mode="zeros", align_corners=True)
