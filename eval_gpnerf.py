@@ -12,7 +12,7 @@ Results and pictures go to out/<expname>/eval/<protocol>. Without --ckpt_path th
 
 import sys
 
-from gpnerf.build import build_evaluation
+from gpnerf.assembly import build_evaluation
 from gpnerf.config import parse
 from gpnerf.errors import run_script
 from gpnerf.evaluation import summary_table

@@ -12,7 +12,7 @@ Every scene has a folder of its own in out/<expname>, with its checkpoints and i
 
 import sys
 
-from gpnerf.build import build_finetuning
+from gpnerf.assembly import build_finetuning
 from gpnerf.config import parse
 from gpnerf.errors import run_script
 

@@ -12,7 +12,7 @@ A run lives in out/<expname>; the same command continues it from its newest chec
 
 import sys
 
-from gpnerf.build import build_training
+from gpnerf.assembly import build_training
 from gpnerf.config import parse
 from gpnerf.errors import run_script
 

@@ -14,6 +14,6 @@ def load(checkpoint: str | Path, device: str = "auto") -> "gpnerf.novel_views.No
         UserError: the checkpoint is missing, damaged or of the released layout, or there is no such device.
     """
     # Only here: importing one layer of the package must not import all of them.
-    from gpnerf.build.notebook import load_novel_views
+    from gpnerf.assembly.notebook import load_novel_views
 
     return load_novel_views(Path(checkpoint), device)

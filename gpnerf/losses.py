@@ -8,8 +8,8 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from gpnerf.errors import UserError
+from gpnerf.structures import Compat
 
-Compat = Literal["none", "release"]
 Negative = Literal["anti", "none"]
 
 _SQUARED_NORM_FLOOR = 1e-12  # keeps the cosine, and its gradient, finite at a zero vector

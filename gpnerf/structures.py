@@ -5,11 +5,14 @@ depth along the camera z axis; RGB float in [0, 1]; images are channels first.
 """
 
 from dataclasses import dataclass, fields, replace
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
+
+# Whether the released program's forms are kept where they differ.
+Compat = Literal["none", "release"]
 
 _Moved = TypeVar("_Moved", bound="Movable")
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The main job on the built-in rooms: writes rooms, trains on them, then renders and segments rooms never seen.
-#   bash scripts/quickstart.sh           the whole thing (about 12 minutes on 2 CPU cores after installation)
+#   bash scripts/quickstart.sh           the whole thing (about 10 minutes on 2 CPU cores after installation)
 #   bash scripts/quickstart.sh --smoke   two rooms and 20 steps, in out/smoke: does everything run?
 # Can be run again: rooms that exist are kept, a finished training is evaluated again.
 set -euo pipefail

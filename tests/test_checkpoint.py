@@ -14,7 +14,7 @@ from golden_files import FOLDER
 from tiny_model import model
 from torch import Tensor
 
-from gpnerf.build.model import Architecture
+from gpnerf.assembly.model import Architecture
 from gpnerf.checkpoint import (
     checkpoint_path,
     load_checkpoint,

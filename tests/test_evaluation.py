@@ -14,8 +14,8 @@ import torch
 from tiny_runs import EVALUATION_FRAMES, EVALUATION_SCENES, HEIGHT, TRAINING_SCENE, WIDTH, flags
 from tiny_scenes import SCANNET_TABLE
 
-from gpnerf.build import build_evaluation
-from gpnerf.build.evaluation import EvaluationRun
+from gpnerf.assembly import build_evaluation
+from gpnerf.assembly.evaluation import EvaluationRun
 from gpnerf.config import parse
 from gpnerf.distributed import Context
 from gpnerf.errors import UserError

@@ -8,7 +8,7 @@ import pytest
 import torch
 from tiny_runs import EVALUATION_FRAMES, EVALUATION_SCENES, assert_same_content, flags, training
 
-from gpnerf.build import build_finetuning
+from gpnerf.assembly import build_finetuning
 from gpnerf.checkpoint import load_checkpoint
 from gpnerf.config import parse
 from gpnerf.errors import UserError

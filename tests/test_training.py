@@ -10,7 +10,7 @@ import pytest
 import torch
 from tiny_runs import training, write_rooms
 
-from gpnerf.build.training import TrainingRun, build_objective, step_settings
+from gpnerf.assembly.training import TrainingRun, build_objective, step_settings
 from gpnerf.errors import UserError
 from gpnerf.structures import Example, FrameFailure
 from gpnerf.tracking import Tracker

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from tiny_scenes import circle_pose
 
-from gpnerf.build.model import Architecture
+from gpnerf.assembly.model import Architecture
 from gpnerf.geometry import camera_rays
 from gpnerf.models.gpnerf import GPNeRF
 from gpnerf.structures import Cameras, Example, Rays, SourceViews, TargetView

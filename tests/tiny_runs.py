@@ -8,8 +8,8 @@ import imageio.v3 as iio
 import torch
 from tiny_scenes import write_label_table, write_scannet
 
-from gpnerf.build import build_training
-from gpnerf.build.training import TrainingRun
+from gpnerf.assembly import build_training
+from gpnerf.assembly.training import TrainingRun
 from gpnerf.config import parse
 
 REPOSITORY = Path(__file__).parent.parent

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int64
@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int64
 from gpnerf.data.scene import Scene
 from gpnerf.data.view_selection import draw_from_pool, nearest, pose_distances, released_distances
 from gpnerf.errors import UserError
+from gpnerf.structures import Compat
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Protocol:
     depth_ranges: DepthRanges
     class_map: str
     metrics: tuple[str, ...]
-    compat: Literal["none", "release"]
+    compat: Compat
     listed_sources: Mapping[str, Mapping[int, tuple[int, ...]]] | None = None
 
     def evaluation_indices(self, scene: Scene) -> list[int]:

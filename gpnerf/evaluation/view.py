@@ -16,7 +16,7 @@ from gpnerf.metrics.perceptual import LpipsScorer
 from gpnerf.metrics.segmentation import SegmentationScores, predicted_labels
 from gpnerf.models.gpnerf import GPNeRF
 from gpnerf.rendering import render_view
-from gpnerf.structures import Example, ImageOutput
+from gpnerf.structures import Compat, Example, ImageOutput
 
 Scores = dict[str, float | None]
 
@@ -28,7 +28,7 @@ class ViewSettings:
     stride: int
     chunk_size: int
     amp: Literal["none", "bf16"]
-    compat: Literal["none", "release"]
+    compat: Compat
     class_names: tuple[str, ...]
     most_frequent_class: int | None
 

@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-Compat = Literal["none", "release"]
+from gpnerf.structures import Compat
 
 
 def predicted_labels(

@@ -1,12 +1,10 @@
 """Where a ray's pixel lies on the half-resolution feature map, and writing rendered features into it."""
 
-from typing import Literal
-
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-Compat = Literal["none", "release"]
+from gpnerf.structures import Compat
 
 
 def feature_cells(

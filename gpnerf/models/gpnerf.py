@@ -7,12 +7,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gpnerf.models.encoder import Encoder
-from gpnerf.models.feature_map import Compat, feature_cells, insert_cells, read_cells
+from gpnerf.models.feature_map import feature_cells, insert_cells, read_cells
 from gpnerf.models.fpn import FeaturePyramid
 from gpnerf.models.heads import PerceptionHead
 from gpnerf.models.projection import SourceMaps
 from gpnerf.models.ray_renderer import RayRenderer
-from gpnerf.structures import Example, RayOutput, Rays, SourceViews
+from gpnerf.structures import Compat, Example, RayOutput, Rays, SourceViews
 
 
 @dataclass(frozen=True)

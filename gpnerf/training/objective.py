@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from gpnerf import losses
-from gpnerf.losses import Compat, Negative
+from gpnerf.losses import Negative
 from gpnerf.models.gpnerf import StepOutput
-from gpnerf.structures import Example, RayOutput, Rays
+from gpnerf.structures import Compat, Example, RayOutput, Rays
 
 # The published loss adds the cross entropy for the coarse and for the fine pass, which share one prediction.
 _SEMANTIC_COUNTS = 2

@@ -11,10 +11,10 @@ from torch import nn
 from torch.optim.lr_scheduler import StepLR
 
 from gpnerf import distributed
-from gpnerf.build.data import data_source, example_stream, scene_names, training_examples
-from gpnerf.build.evaluation import EvaluationRun, describe_checkpoint, evaluation_settings
-from gpnerf.build.model import Architecture, build_optimizer, class_count
-from gpnerf.build.run_folder import checkpoint_to_continue, run_folder, write_config
+from gpnerf.assembly.data import data_source, example_stream, scene_names, training_examples
+from gpnerf.assembly.evaluation import EvaluationRun, describe_checkpoint, evaluation_settings
+from gpnerf.assembly.model import Architecture, build_optimizer, class_count
+from gpnerf.assembly.run_folder import checkpoint_to_continue, run_folder, write_config
 from gpnerf.checkpoint import checkpoint_path, is_released, load_checkpoint, load_weights, save_checkpoint
 from gpnerf.config import Config
 from gpnerf.data.dataset import KeyedExamples

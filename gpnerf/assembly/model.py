@@ -14,6 +14,7 @@ from gpnerf.models.gpnerf import GPNeRF
 from gpnerf.models.heads import PerceptionHead
 from gpnerf.models.ray_renderer import RayRenderer
 from gpnerf.models.ray_transformer import RayTransformer
+from gpnerf.structures import Compat
 
 # Semantic channels per transformer channel, and pyramid levels; the four levels make up the semantic features.
 _SEMANTIC_FACTOR = 8
@@ -41,7 +42,7 @@ class Architecture:
     plain: bool
     insert: bool
     detach_reference: bool
-    compat: Literal["none", "release"]
+    compat: Compat
 
     @classmethod
     def of(cls, config: Config, classes: int) -> "Architecture":

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 
 from gpnerf import distributed
-from gpnerf.build.data import DataSource, data_source, scene_names
-from gpnerf.build.evaluation import EvaluationRun, describe_checkpoint, evaluation_settings
-from gpnerf.build.run_folder import run_folder
-from gpnerf.build.training import assemble_training
+from gpnerf.assembly.data import DataSource, data_source, scene_names
+from gpnerf.assembly.evaluation import EvaluationRun, describe_checkpoint, evaluation_settings
+from gpnerf.assembly.run_folder import run_folder
+from gpnerf.assembly.training import assemble_training
 from gpnerf.checkpoint import checkpoint_path
 from gpnerf.config import Config
 from gpnerf.data.dataset import TrainingExamples

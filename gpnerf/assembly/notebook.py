@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gpnerf.build.model import Architecture
+from gpnerf.assembly.model import Architecture
 from gpnerf.checkpoint import is_released, load_checkpoint, load_weights
 from gpnerf.distributed import select_device
 from gpnerf.errors import UserError

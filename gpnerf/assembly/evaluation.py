@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from gpnerf import distributed
-from gpnerf.build.data import DataSource, data_source, scene_names
-from gpnerf.build.model import Architecture, class_count
-from gpnerf.build.run_folder import run_folder
+from gpnerf.assembly.data import DataSource, data_source, scene_names
+from gpnerf.assembly.model import Architecture, class_count
+from gpnerf.assembly.run_folder import run_folder
 from gpnerf.checkpoint import load_checkpoint, load_weights, newest_checkpoint
 from gpnerf.config import Config
 from gpnerf.data.scene import Scene
