@@ -23,6 +23,7 @@ def main() -> None:
     results = run.run()
     if run.context.is_main:
         sys.stdout.write(f"{summary_table(results)}\nresults and pictures: {run.settings.folder}\n")
+    run.context.shutdown()
 
 
 if __name__ == "__main__":

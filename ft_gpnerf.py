@@ -18,7 +18,9 @@ from gpnerf.errors import run_script
 
 
 def main() -> None:
-    build_finetuning(parse(sys.argv[1:])).run()
+    run = build_finetuning(parse(sys.argv[1:]))
+    run.run()
+    run.context.shutdown()
 
 
 if __name__ == "__main__":

@@ -79,6 +79,8 @@ def init(device: torch.device, dist_url: str = "env://", environ: Mapping[str, s
     here = context(environ)
     if device.type == "cuda":
         torch.cuda.set_device(device)
+    if not here.is_main:
+        logging.getLogger().setLevel(logging.WARNING)  # one process tells the story
     if here.world_size > 1:
         dist.init_process_group(
             "nccl" if device.type == "cuda" else "gloo",

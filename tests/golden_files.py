@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 FOLDER = Path(os.environ.get("GPNERF_GOLDEN", Path(__file__).parent / "golden"))
+_STRIDE = re.compile(r"_every(\d+)")
 _CALL = re.compile(r"tensor\(\s*'(?P<name>[^']+)'\s*,\s*(?P<rest>.*)\)")
 
 
@@ -24,11 +25,15 @@ class Golden:
         self.meta = json.loads(str(self.arrays.pop("meta")))
         self.seed = int(self.meta["hash_seed"])
 
+    def __getitem__(self, key: str) -> Tensor:
+        return torch.from_numpy(np.array(self.arrays[key]))
+
     def __contains__(self, key: str) -> bool:
         return key in self.arrays
 
-    def __getitem__(self, key: str) -> Tensor:
-        return torch.from_numpy(np.array(self.arrays[key]))
+    def keys(self, start: str = "", end: str = "") -> list[str]:
+        """The keys that start and end so, in the file's order."""
+        return [key for key in self.arrays if key.startswith(start) and key.endswith(end)]
 
     def numpy(self, key: str) -> np.ndarray:
         return self.arrays[key]
@@ -57,6 +62,26 @@ class Golden:
 def fill(shapes: dict[str, tuple[int, ...]], seed: int) -> dict[str, Tensor]:
     """A state dict whose every entry is hashfill's value for its released name."""
     return {name: torch.from_numpy(hashfill.param(name, shape, seed)) for name, shape in shapes.items()}
+
+
+def official_shapes(module: str) -> dict[str, tuple[int, ...]]:
+    """Shape of every tensor of one module of the full-size released model, e.g. `feature_net`."""
+    official = json.loads((FOLDER / "official_state_dict.json").read_text())["gpnerf_20_plus_1"]
+    return {name: tuple(shape) for name, shape in official[module]["tensors"].items()}
+
+
+def thinned(full: Tensor, like: Tensor, stride: int | None = None) -> Tensor:
+    """Every k-th entry of the dimensions in which `like` is smaller; without `stride`, the shapes tell k."""
+    sizes = list(zip(full.shape, like.shape, strict=True))
+    k = stride or max((-(-n // m) for n, m in sizes if n > m), default=1)
+    return full[tuple(slice(None, None, k if n > m else 1) for n, m in sizes)]
+
+
+def assert_thinned_close(golden: Golden, start: str, full: Tensor, tolerance: float, floor: float = 1.0) -> None:
+    """`assert_close` with the one array whose key starts with `start`: a part of `full`, perhaps named "..._every4"."""
+    (key,) = golden.keys(start)
+    named = _STRIDE.search(key)
+    assert_close(thinned(full, golden[key], int(named[1]) if named else None), golden[key], tolerance, floor)
 
 
 def assert_close(actual: Tensor, expected: Tensor, tolerance: float, floor: float = 1.0) -> None:

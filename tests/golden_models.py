@@ -1,10 +1,13 @@
 """Builds networks of golden sizes and gives them the golden weights under the released names."""
 
+import re
+
 import torch
-from golden_files import fill
+from golden_files import fill, official_shapes
 from torch import Tensor, nn
 
 from gpnerf.checkpoint.released import released_name
+from gpnerf.models.encoder import Encoder
 from gpnerf.models.ray_transformer import RayTransformer
 
 
@@ -21,7 +24,18 @@ def load_released(module: nn.Module, prefix: str, weights: dict[str, Tensor] | i
     return module.eval()
 
 
-def transformer(meta: dict, weights: dict[str, Tensor] | int, plain: bool, colour_features: int = 32) -> RayTransformer:
+def encoder(seed: int) -> Encoder:
+    """The encoder of the released size, with hashfill's weights."""
+    shapes = official_shapes("feature_net")
+    firsts = [re.fullmatch(r"layer(\d)\.\d+\.conv1\.weight", name) for name in shapes]  # of every block
+    stages = [int(found[1]) for found in firsts if found]
+    blocks = (stages.count(1), stages.count(2), stages.count(3))
+    network = Encoder(shapes["conv1.weight"][0], blocks, shapes["out_conv.weight"][0])
+    load_released(network, "encoder", seed)
+    return network
+
+
+def transformer(meta: dict, weights: dict[str, Tensor] | int, plain: bool, colour_features: int) -> RayTransformer:
     network = RayTransformer(
         meta["netwidth"],
         meta["trans_depth"],

@@ -83,7 +83,7 @@ def test_preset_has_the_papers_values(name: str) -> None:
         0.6,
     )
     assert (render.N_samples, render.N_importance, render.inv_uniform) == (48, 16, True)
-    assert (model.netwidth, model.trans_depth, config.data.num_source_views) == (64, 8, 10)
+    assert (model.netwidth, model.trans_depth, config.data.num_source_views) == (64, 8, None)
     assert (loss.depth_guided_negative, loss.feature_fusion, model.adaptor_activation) == ("anti", "insert", "relu")
 
 

@@ -52,7 +52,7 @@ def test_an_example_holds_the_frames_that_it_names(scenes: list[Scene], protocol
     assert (made.scene, made.frame, made.near, made.far) == ("room_0001", 3, 0.3, 8.0)
     assert torch.equal(made.target.image, scene.image(3))
     assert torch.equal(made.target.camera.cam_to_world, scene.camera(3).cam_to_world)
-    truth = {"depth": made.target.depth, "labels": made.target.labels, "instances": made.target.instances}
+    truth = {"depth": made.target.depth, "labels": made.target.labels}
     for part, value in truth.items():
         assert value is not None and torch.equal(value, getattr(scene, part)(3))
     for place, number in enumerate(made.source_frames):
@@ -76,6 +76,32 @@ def test_generalised_training_takes_every_frame_as_a_target(scenes: list[Scene],
     examples = TrainingExamples(scenes, protocol, seed=0, rank=0, finetune=False)
     targets = [(made.scene, made.frame) for index in range(len(examples)) for made in [example(examples, (0, index))]]
     assert sorted(targets) == sorted((scene.name, frame) for scene in scenes for frame in range(14))
+
+
+@pytest.mark.parametrize("listed", [{"scenes": ("room_0000",)}, {"validation_scenes": ("room_0000",)}])
+def test_generalised_training_never_sees_the_targets_of_a_scored_scene(
+    scenes: list[Scene], protocol: Protocol, listed: dict[str, tuple[str, ...]]
+) -> None:
+    scored, held_out = replace(protocol, **listed), {4, 12}
+    made = [
+        example(examples, (epoch, index))
+        for examples in [TrainingExamples(scenes, scored, seed=0, rank=0, finetune=False)]
+        for epoch in range(4)
+        for index in range(len(examples))
+    ]
+    targets = {scene.name: {one.frame for one in made if one.scene == scene.name} for scene in scenes}
+    assert targets == {"room_0000": set(range(14)) - held_out, "room_0001": set(range(14))}
+    sources = {name: {f for one in made if one.scene == name for f in one.source_frames} for name in targets}
+    assert not sources["room_0000"] & held_out and held_out <= sources["room_0001"]
+    released = replace(scored, exclude_evaluation_targets=False)
+    assert len(TrainingExamples(scenes, released, seed=0, rank=0, finetune=False)) == 28
+
+
+def test_only_the_scored_sequence_of_a_replica_scene_holds_frames_back(scenes: list[Scene], protocol: Protocol) -> None:
+    for listed in ("office_4", "office_4/Sequence_1"):
+        scored = replace(protocol, scenes=(listed,))
+        both = [replace(scenes[0], name=name) for name in ("office_4", "office_4/Sequence_2")]
+        assert [scored.held_out(scene, finetune=False) for scene in both] == [[4, 12], []]
 
 
 def test_fine_tuning_never_sees_an_evaluation_target(scenes: list[Scene], protocol: Protocol) -> None:

@@ -19,7 +19,7 @@ FLAGS = [
     "dataset_weights", "eval_dataset", "train_scenes", "train_set_list", "val_set_list", "num_source_views",
     "original_width", "original_height", "depth_range", "cache_gb", "netwidth", "trans_depth", "coarse_feat_dim",
     "fine_feat_dim", "single_net", "encoder_width", "encoder_blocks", "head_width", "num_classes", "ignore_label",
-    "semantic_model", "adaptor_activation", "N_samples", "N_importance", "inv_uniform", "det", "chunk_size",
+    "semantic_model", "dropout", "adaptor_activation", "N_samples", "N_importance", "inv_uniform", "det", "chunk_size",
     "render_stride", "renderer", "amp", "render_loss_scale", "semantic_loss_scale", "distill_loss_scale",
     "depth_loss_scale", "depth_guided_negative", "feature_fusion", "detach_reference", "n_p", "N_rand", "sample_mode",
     "center_ratio", "total_step", "lrate_gnt", "lrate_feature", "lrate_semantic", "lrate_decay_factor",

@@ -15,9 +15,12 @@ def cameras_of(vectors: torch.Tensor) -> Cameras:
     return Cameras(vectors[:, 2:18].reshape(-1, 4, 4)[:, :3, :3], vectors[:, 18:34].reshape(-1, 4, 4), height, width)
 
 
-@pytest.mark.parametrize("case", ["", "border/"])
+PROJECTOR = Golden("02_projector")
+
+
+@pytest.mark.parametrize("case", [key.removesuffix("in/xyz") for key in PROJECTOR.keys(end="in/xyz")])
 def test_projection(case: str) -> None:
-    golden = Golden("02_projector")
+    golden = PROJECTOR
     points = golden[f"{case}in/xyz"]
     cameras = cameras_of(golden[f"{case}in/src_cameras"][0])
     target = cameras_of(golden[f"{case}in/query_camera"])

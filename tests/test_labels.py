@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_scenes import SCANNET_TABLE, write_label_table
 
-from gpnerf.data.labels import CLASS_NAMES, replica_labels, scannet_labels
+from gpnerf.data.labels import CLASS_NAMES, label_map, replica_labels, scannet_labels
 
 # Written out by hand from the benchmark's list: nyu40 id -> training id.
 BY_HAND = {1: 0, 5: 4, 7: 6, 40: 20, 3: 2, 39: 19}
@@ -35,6 +35,11 @@ def test_names_belong_to_their_ids() -> None:
     assert [names[k] for k in replica_labels().to_train(raw)[0]] == ["wall", "floor", "ceiling", "chair", "rug"]
     assert (len(CLASS_NAMES["scannet20"]), len(names)) == (20, 51)
     assert all(len(set(listed)) == len(listed) for listed in CLASS_NAMES.values())
+
+
+def test_every_class_map_has_as_many_classes_as_names(tmp_path: Path) -> None:
+    table = write_label_table(tmp_path)
+    assert {name: label_map(name, table).ignore for name in CLASS_NAMES} == {k: len(v) for k, v in CLASS_NAMES.items()}
 
 
 def test_table_columns_may_stand_in_any_order_and_with_others(tmp_path: Path) -> None:

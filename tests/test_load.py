@@ -5,10 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
 import torch
 from tiny_model import CLASSES, FAR, NEAR, architecture, cameras, example, model
+from tiny_runs import REPOSITORY
 
 import gpnerf
 from gpnerf.checkpoint import load_checkpoint, save_checkpoint
@@ -190,3 +192,23 @@ def test_checkpoints_that_cannot_be_loaded(tmp_path: Path) -> None:
         gpnerf.load(tmp_path / "missing.pth")
     with pytest.raises(UserError, match="device: expected one of auto, cpu, cuda, found 'tpu'"):
         gpnerf.load(tmp_path / "released.pth", device="tpu")
+
+
+def test_the_code_of_the_readme_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    section = (REPOSITORY / "README.md").read_text().split("## From Python")[1].split("\n## ")[0]
+    (code,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    code, replaced = re.subn(r'gpnerf\.load\("[^"]+"', f"gpnerf.load({str(write_checkpoint(tmp_path))!r}", code)
+    assert replaced == 1
+    photos, (_, new_pose) = posed_photos(), target()
+    paths = [tmp_path / f"{number}.png" for number in range(len(photos["images"]))]
+    for path, image in zip(paths, photos["images"].transpose(0, 2, 3, 1), strict=True):
+        iio.imwrite(path, (image * 255).round().astype(np.uint8))
+    monkeypatch.chdir(tmp_path)
+    given = {"intrinsics": photos["intrinsics"][0], "poses": photos["cam_to_world"], "new_pose": new_pose}
+    exec(code, {"paths": paths, **given})
+    assert iio.imread("view.png").shape == (128, 160, 3)
+    mean_depth, *names = capsys.readouterr().out.split(maxsplit=1)
+    assert NEAR < float(mean_depth) < FAR
+    assert any(name in names[0] for name in NAMES)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from golden_files import Golden, assert_close
+from golden_files import Golden, assert_close, assert_thinned_close
 from torch import Tensor
 
 from gpnerf.losses import (
@@ -14,11 +14,6 @@ from gpnerf.losses import (
 )
 
 TERMS, GUIDED = "06_losses", "06_distill_and_dgs"
-
-
-def subsampled(full: Tensor, like: Tensor) -> Tensor:
-    """Every k-th entry of each dimension, with k from the two shapes."""
-    return full[tuple(slice(None, None, -(-n // m)) for n, m in zip(full.shape, like.shape, strict=True))]
 
 
 def test_colour_loss_golden() -> None:
@@ -59,13 +54,12 @@ def golden_reference(golden: Golden) -> Tensor:
 def test_distillation_loss_golden() -> None:
     golden = Golden(GUIDED)
     reference = golden_reference(golden)
-    assert_close(subsampled(reference, golden["out/novel_feats_sub"]), golden["out/novel_feats_sub"], 1e-6)
+    assert_thinned_close(golden, "out/novel_feats_sub", reference, 1e-6)
     rendered = golden.hashed(golden.meta["agg2d"]).requires_grad_()
     loss = distillation_loss(rendered, reference)
     loss.backward()
     assert_close(loss.detach(), golden["out/loss_distill"], 1e-6)
-    expected = golden["out/grad_distill_agg2d_sub"]
-    assert_close(subsampled(rendered.grad, expected), expected, 1e-6, floor=0)
+    assert_thinned_close(golden, "out/grad_distill_agg2d_sub", rendered.grad, 1e-6, floor=0)
 
 
 def test_released_window_golden() -> None:
@@ -87,8 +81,7 @@ def test_depth_guided_loss_golden() -> None:
     loss = depth_guided_loss(field, golden["in/weights"], golden_reference(golden), n_p, compat="release")
     loss.backward()
     assert_close(loss.detach(), golden["out/loss_depth_guided"], 1e-6)
-    expected = golden["out/grad_dgs_agg3d_sub"]
-    assert_close(subsampled(field.grad, expected), expected, 1e-6, floor=0)
+    assert_thinned_close(golden, "out/grad_dgs_agg3d_sub", field.grad, 1e-6, floor=0)
 
 
 def test_released_depth_loss_golden() -> None:

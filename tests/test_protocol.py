@@ -7,14 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from tiny_scenes import circle_pose
 
-from gpnerf.data.files import FileSeries
+from gpnerf.data.files import FileSeries, SceneFiles
 from gpnerf.data.protocol import FrameRule, Protocol, resolve
 from gpnerf.data.protocol_file import load_protocol
-from gpnerf.data.scene import FrameCache, ImageForm, Scene, SceneFiles
+from gpnerf.data.scene import FrameCache, ImageForm, Scene
 from gpnerf.data.splits import read_split, scene_name
 from gpnerf.errors import UserError
+from gpnerf.metrics.depth import depth_scores
+from gpnerf.metrics.segmentation import SegmentationScores
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 SHIPPED = [
@@ -96,6 +99,34 @@ def test_clean_sources_do_not_depend_on_the_world_frame() -> None:
     assert protocol.evaluation_sources(moved, 1) == protocol.evaluation_sources(scene, 1)
 
 
+@pytest.mark.parametrize(("dataset", "kind"), SHIPPED)
+def test_shipped_protocols_name_every_metric(dataset: str, kind: str) -> None:
+    state, image = SegmentationScores.empty(2), torch.ones(2, 2)
+    colour = {"psnr", "ssim", "lpips", "lpips_unscaled", "psnr_nearest_view"}
+    references = {"miou_query", "miou_most_frequent"}
+    names = load_protocol(kind, dataset, CONFIGS).metrics
+    assert set(names) == colour | references | {*state.image(), *state.dataset(), *depth_scores(image, image)}
+    assert len(set(names)) == len(names)
+
+
+def test_a_preview_of_rooms_renders_every_second_pixel() -> None:
+    assert load_protocol("clean", "rooms", CONFIGS).render_stride == 2
+
+
+def test_split_files_lie_next_to_a_protocol_file_or_in_the_configs(tmp_path: Path) -> None:
+    data = json.loads((CONFIGS / "protocols" / "rooms_clean.json").read_text())
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps(data | {"scenes": "mine.txt"}))
+    with pytest.raises(UserError) as caught:
+        load_protocol(str(path), "rooms", CONFIGS)
+    assert all(words in str(caught.value) for words in ("mine.txt", f"in {tmp_path} or {CONFIGS}"))
+    (tmp_path / "mine.txt").write_text("room_0077\n")
+    (tmp_path / "rooms_val_split.txt").write_text("room_0078\n")
+    protocol, shipped = load_protocol(str(path), "rooms", CONFIGS), load_protocol("clean", "rooms", CONFIGS)
+    assert (protocol.scenes, protocol.validation_scenes) == (("room_0077",), ("room_0078",))
+    assert protocol.train_scenes == shipped.train_scenes
+
+
 def test_listed_frames_and_sources(tmp_path: Path) -> None:
     data = json.loads((CONFIGS / "protocols" / "scannet_clean.json").read_text())
     data |= {
@@ -146,6 +177,7 @@ def test_resolved_protocol_is_plain_json_and_its_hash_follows_its_content() -> N
         ({"evaluation_targets": [2, 22]}, "evaluation_targets"),
         ({"scenes": "no_such_split.txt"}, "no_such_split.txt"),
         ({"dataset": "replica"}, "scannet"),
+        ({"class_map": "replica51"}, "expected 'class_map' scannet20"),
     ],
 )
 def test_a_faulty_protocol_file_is_one_clear_line(tmp_path: Path, change: dict[str, object], words: str) -> None:

@@ -1,5 +1,6 @@
 """The Replica reader, on sequences written here."""
 
+import shutil
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -36,6 +37,16 @@ def test_a_frame_is_read_as_it_is_on_disk(folder: Path) -> None:
     assert (labels.numpy()[raw == 93] == 47).all() and (labels.numpy()[raw == 0] == 51).all()
     assert (raw == 93).any() and (raw == 0).any()
     assert np.array_equal(instances.numpy(), iio.imread(folder / "semantic_instance" / "semantic_instance_10.png"))
+
+
+def test_a_frame_may_lack_its_class_file(folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    copy = shutil.copytree(folder, tmp_path / "Sequence_1")
+    (copy / "semantic_class" / "semantic_class_4.png").unlink()
+    shutil.rmtree(copy / "semantic_instance")
+    scene = open_sequence(copy)
+    assert [index for index in range(12) if scene.labels(index) is None] == [4]
+    assert scene.instances(0) is None and scene.depth(4) is not None
+    assert [record.getMessage().count("semantic_class_4.png") for record in caplog.records] == [1]
 
 
 def test_poses_belong_to_frame_numbers_when_frames_are_sparse(tmp_path: Path) -> None:

@@ -107,6 +107,32 @@ def test_a_scene_may_lack_labels_and_depth(tmp_path: Path) -> None:
     assert open_scene(write_scannet(tmp_path / "labelled", frames=2)).has_labels
 
 
+def test_frames_that_lack_a_file_go_without_and_one_line_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = write_scannet(tmp_path / "scene", frames=12)
+    gone = [folder / "depth" / "3.png", *(folder / "label-filt" / f"{n}.png" for n in (2, 5, 10, 11))]
+    gone.append(folder / "instance-filt" / "0.png")
+    for path in gone:
+        path.unlink()
+    with caplog.at_level(logging.WARNING):
+        scene = open_scene(folder, frame_order="lexicographic")
+    [message] = [record.getMessage() for record in caplog.records]
+    assert message.startswith("scene: 6 depth, label or instance files are missing (of 12 frames)")
+    assert all(str(path) in message for path in gone[:5]) and str(gone[5]) not in message
+    assert scene.has_labels
+    places = range(len(scene))
+    assert {int(scene.numbers[i]) for i in places if scene.depth(i) is None} == {3}
+    assert {int(scene.numbers[i]) for i in places if scene.labels(i) is None} == {2, 5, 10, 11}
+    assert {int(scene.numbers[i]) for i in places if scene.instances(i) is None} == {0}
+
+
+def test_a_complete_scene_opens_without_a_word(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        open_scene(folder)
+    assert caplog.records == []
+
+
 def test_every_table_id_occurs_in_the_fixture(folder: Path) -> None:
     """Guards the test above: a raw id that never occurs would not be checked."""
     assert set(np.unique(iio.imread(folder / "label-filt" / "3.png"))) == {0, *SCANNET_TABLE}

@@ -39,12 +39,14 @@ def spoiled(example: Example) -> Example:
 
 def step(run: TrainingRun, batch: list[Example], **changes: object) -> StepReport:
     settings: StepSettings = replace(step_settings(run.config), **changes)
-    return train_step(run.state, batch, build_objective(run.config, CLASSES), settings, run.context, run.device)
+    return train_step(
+        run.state, batch, build_objective(run.config, CLASSES, finetuning=True), settings, run.context, run.device
+    )
 
 
 def fitted(run: TrainingRun, stream: Iterable[Example | FrameFailure], steps: int) -> None:
     fit(
-        run.state, iter(stream), build_objective(run.config, CLASSES), step_settings(run.config),
+        run.state, iter(stream), build_objective(run.config, CLASSES, finetuning=True), step_settings(run.config),
         Schedule(total=steps, log_every=1, save_every=10**6, accumulate=1), Tracker(run.folder, enabled=False),
         run.context, run.device, save=lambda: None, validate=lambda: None,
     )  # fmt: skip

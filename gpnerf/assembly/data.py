@@ -1,5 +1,6 @@
 """Protocols, scenes and streams of examples from a config."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,8 @@ from gpnerf.structures import Example, FrameFailure
 # Split and protocol files come with the program, wherever it is started from.
 CONFIGS = Path(__file__).parents[2] / "configs"
 _GIGABYTE = 10**9
+
+_log = logging.getLogger(__name__)
 
 Purpose = Literal["training", "validation", "evaluation"]
 
@@ -54,13 +57,25 @@ def data_source(config: Config, dataset: str) -> DataSource:
         "depth_ranges": DepthRanges(*[data.depth_range] * 3) if data.depth_range else None,
         "compat": "release" if config.run.compat == "release" else None,
     }
-    protocol = replace(protocol, **{name: value for name, value in given.items() if value is not None})
+    changed = {name: value for name, value in given.items() if value not in (None, getattr(protocol, name))}
+    # A number under changed rules must not bear the protocol's bare name.
+    described = "".join(f"+{name}={_short(value)}" for name, value in changed.items())
+    protocol = replace(protocol, **changed, name=protocol.name + described)
     return DataSource(protocol, config.run.rootdir, FrameCache(int(data.cache_gb * _GIGABYTE)))
+
+
+def _short(value: Any) -> str:
+    return "-".join(f"{x:g}" for x in value.evaluation) if isinstance(value, DepthRanges) else str(value)
 
 
 def scene_names(config: Config, protocol: Protocol, purpose: Purpose) -> tuple[str, ...]:
     """Scenes to train on, or to validate, fine-tune and evaluate on: the flags' or the protocol's."""
     data = config.data
+    if purpose == "training" and "+" in data.train_dataset and (data.train_scenes or data.train_set_list):
+        raise UserError(
+            f"train_dataset = {data.train_dataset}: one list of scenes cannot serve several data sets; "
+            "leave train_set_list and train_scenes out (each protocol has its own list) or name a protocol file"
+        )
     if purpose == "training":
         if data.train_scenes:
             return data.train_scenes
@@ -77,6 +92,7 @@ def training_examples(config: Config, context: Context) -> tuple[KeyedExamples, 
     for dataset in config.data.train_dataset.split("+"):
         source = data_source(config, dataset)
         scenes = source.open(scene_names(config, source.protocol, "training"), every_sequence=True)
+        require_truth(scenes, config.loss.semantic_loss_scale)
         parts.append(TrainingExamples(scenes, source.protocol, seed=config.run.seed, rank=context.rank, finetune=False))
         classes.add(source.class_names)
     if len(classes) > 1:
@@ -86,6 +102,19 @@ def training_examples(config: Config, context: Context) -> tuple[KeyedExamples, 
         )
     weights = config.data.dataset_weights or [1.0] * len(parts)
     return parts[0] if len(parts) == 1 else MixedExamples(parts, weights), classes.pop()
+
+
+def require_truth(scenes: Sequence[Scene], semantic_weight: float) -> None:
+    """Say which training scenes have no labels; without any, training with a semantic loss is an error."""
+    unlabelled = [scene.name for scene in scenes if not scene.has_labels]
+    if not unlabelled or not semantic_weight:
+        return
+    if len(unlabelled) == len(scenes):
+        raise UserError(
+            f"expected label files in the training scenes, found none in all {len(scenes)} ({unlabelled[0]}, ...); "
+            "add them, or train colour only with --semantic_loss_scale 0 --distill_loss_scale 0"
+        )
+    _log.warning("no label files in %d training scenes: %s", len(unlabelled), ", ".join(unlabelled))
 
 
 def example_stream(

@@ -1,6 +1,7 @@
 """Evaluation runs from a config."""
 
 import hashlib
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from gpnerf.errors import UserError
 from gpnerf.evaluation import EvaluationSettings, evaluate
 from gpnerf.evaluation.view import ViewSettings
 from gpnerf.models.gpnerf import GPNeRF
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,9 @@ def build_evaluation(config: Config) -> EvaluationRun:
     if path is None:
         raise UserError(f"{folder}: no checkpoint to evaluate; name one with --ckpt_path or train with this --expname")
     content = load_checkpoint(path)
-    model = Architecture.of(config, class_count(config, source.class_names)).build()
+    architecture = Architecture.of(config, class_count(config, source.class_names))
+    architecture.require_same(content, path)
+    model = architecture.build()
     load_weights(model, content, path)
     settings = evaluation_settings(
         config,
@@ -65,6 +70,8 @@ def evaluation_settings(
 ) -> EvaluationSettings:
     """How the config renders and scores views; `class_counts` are the label pixels seen in training."""
     counted = class_counts is not None and bool(class_counts.sum() > 0)
+    if not counted:
+        _log.info("the weights come without counts of training labels: no score of the commonest class everywhere")
     view = ViewSettings(
         stride=source.protocol.render_stride,
         chunk_size=config.render.chunk_size,

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from gpnerf import distributed
-from gpnerf.assembly.data import DataSource, data_source, scene_names
+from gpnerf.assembly.data import DataSource, data_source, require_truth, scene_names
 from gpnerf.assembly.evaluation import EvaluationRun, describe_checkpoint, evaluation_settings
 from gpnerf.assembly.run_folder import run_folder
 from gpnerf.assembly.training import assemble_training
@@ -39,11 +39,12 @@ class FinetuningRun:
         config, source = self.config, self.source
         _log.info("fine-tuning on %s", scene.name)
         folder = run_folder(config) / scene.name
+        require_truth([scene], config.loss.semantic_loss_scale)
         examples = TrainingExamples(
             [scene], source.protocol, seed=config.run.seed, rank=self.context.rank, finetune=True
         )
         training = assemble_training(
-            config, folder, examples, source.class_names, self.context, self.device, validate_on=[scene.name]
+            config, folder, examples, source.class_names, self.context, self.device, finetune_on=scene.name
         )
         training.run()
         last = describe_checkpoint(checkpoint_path(folder, training.state.step), training.state.step)

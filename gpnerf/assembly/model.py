@@ -1,6 +1,8 @@
 """The model from its sizes: the one place where they meet."""
 
+import logging
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from torch import nn
@@ -19,6 +21,13 @@ from gpnerf.structures import Compat
 # Semantic channels per transformer channel, and pyramid levels; the four levels make up the semantic features.
 _SEMANTIC_FACTOR = 8
 _LEVELS = 4
+
+# Fields of an architecture that change training but not what trained weights compute, and those that say how rays
+# are sampled, which a trained network tolerates.
+_TRAINING_ONLY = ("dropout", "plain", "insert", "detach_reference", "compat")
+_SAMPLING = ("samples", "importance", "inverse")
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -76,6 +85,23 @@ class Architecture:
         """From the plain values of `to_dict`."""
         return cls(**{**values, "encoder_blocks": tuple(values["encoder_blocks"])})
 
+    def require_same(self, content: dict[str, Any], path: Path) -> None:
+        """Refuse weights of this program that were trained as another network; warn if rays were sampled otherwise.
+
+        Raises:
+            UserError: names the first field that differs.
+        """
+        for name, found in content.get("architecture", {}).items():
+            expected = self.to_dict().get(name)
+            if name in _TRAINING_ONLY or _same(found, expected):
+                continue
+            if name in _SAMPLING:
+                _log.warning("%s: trained with %s = %s, used with %s", path, name, found, expected)
+                continue
+            raise UserError(
+                f"{path}: trained with {name} = {found}, the flags say {expected}; use the flags it was trained with"
+            )
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for a checkpoint."""
         return asdict(self)
@@ -115,6 +141,10 @@ class Architecture:
             adaptor_relu=self.adaptor_relu,
             plain=self.plain,
         )
+
+
+def _same(found: Any, expected: Any) -> bool:
+    return list(found) == list(expected) if isinstance(expected, tuple) else found == expected
 
 
 def class_count(config: Config, class_names: tuple[str, ...]) -> int:

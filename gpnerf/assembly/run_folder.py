@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gpnerf.checkpoint import newest_checkpoint
 from gpnerf.config import Config, differences, parse
+from gpnerf.distributed import Context
 from gpnerf.errors import UserError
 
 _log = logging.getLogger(__name__)
@@ -17,7 +18,7 @@ def run_folder(config: Config) -> Path:
     return config.run.rootdir / "out" / config.run.expname
 
 
-def checkpoint_to_continue(config: Config, folder: Path) -> Path | None:
+def checkpoint_to_continue(config: Config, folder: Path, context: Context) -> Path | None:
     """The newest checkpoint of the run folder, unless the run starts afresh.
 
     Raises:
@@ -27,7 +28,10 @@ def checkpoint_to_continue(config: Config, folder: Path) -> Path | None:
     if newest is None:
         return None
     if config.optim.no_reload:
-        _set_aside(folder)
+        context.barrier()  # every process has seen the checkpoint
+        if context.is_main:
+            _set_aside(folder)
+        context.barrier()
         return None
     written = folder / "config.txt"
     changed = differences(parse(["--config", str(written)]), config) if written.is_file() else []
@@ -46,15 +50,17 @@ def checkpoint_to_continue(config: Config, folder: Path) -> Path | None:
 def write_config(config: Config, folder: Path) -> None:
     """Write the resolved config, and add the command line to `args.txt`."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.txt").write_text(config.to_text(), encoding="utf-8")
+    beside = folder / ".config.txt.tmp"
+    beside.write_text(config.to_text(), encoding="utf-8")
+    beside.replace(folder / "config.txt")
     with (folder / "args.txt").open("a", encoding="utf-8") as file:
         file.write(shlex.join(sys.argv) + "\n")
 
 
 def _set_aside(folder: Path) -> None:
     """Move an earlier run's checkpoints out of the way; nothing is deleted."""
-    number = 1 + sum(1 for _ in folder.glob("previous_*"))
-    aside = folder / f"previous_{number}"
+    taken = [int(path.name.removeprefix("previous_")) for path in folder.glob("previous_[0-9]*")]
+    aside = folder / f"previous_{max(taken, default=0) + 1}"
     aside.mkdir()
     for path in folder.glob("model_*.pth"):
         path.rename(aside / path.name)

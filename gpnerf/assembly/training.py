@@ -28,6 +28,7 @@ _log = logging.getLogger(__name__)
 
 # Below this rate the transformer barely moves from its random start.
 _SLOW_TRANSFORMER_RATE = 1e-4
+_FINETUNING_DEPTH_WEIGHT = 0.25
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,9 @@ class TrainingRun:
     architecture: Architecture
     examples: KeyedExamples
     class_names: tuple[str, ...]
+    objective: Objective
     validation: Callable[[TrainingState, Path], dict[str, Any]]
+    finetuning: bool
     context: Context
     device: torch.device
 
@@ -54,7 +57,7 @@ class TrainingRun:
             fit(
                 state,
                 stream,
-                build_objective(config, len(self.class_names)),
+                self.objective,
                 step_settings(config),
                 schedule,
                 tracker,
@@ -65,8 +68,10 @@ class TrainingRun:
             )
 
     def _save(self) -> None:
+        counts = sum(self.context.gather(self.state.class_counts))
         if self.context.is_main:
             extra = {
+                "class_counts": counts,
                 "architecture": self.architecture.to_dict(),
                 "class_names": list(self.class_names),
                 "depth_range": self.examples.depth_range,
@@ -76,6 +81,8 @@ class TrainingRun:
 
     def _validate(self, tracker: Tracker) -> None:
         step = self.state.step
+        if self.finetuning and step == self.config.optim.total_step:
+            return  # the finished scene is evaluated anyway
         results = self.validation(self.state, checkpoint_path(self.folder, step))
         scores = {f"validation/{name}": value for name, value in results["overall"].items() if value is not None}
         tracker.scalars(step, scores)
@@ -101,11 +108,11 @@ def assemble_training(
     class_names: tuple[str, ...],
     context: Context,
     device: torch.device,
-    validate_on: Sequence[str] = (),
+    finetune_on: str | None = None,
 ) -> TrainingRun:
     """A training run on given examples; continues from the folder's newest checkpoint if it has one.
 
-    `validate_on` names the scenes to validate on, by default the validation scenes.
+    Fine-tuning names its scene, which is then the one to validate on.
     """
     architecture = Architecture.of(config, class_count(config, class_names))
     torch.manual_seed(config.run.seed)
@@ -114,15 +121,28 @@ def assemble_training(
     scheduler = StepLR(optimizer, config.optim.lrate_decay_steps, config.optim.lrate_decay_factor)
     counts = torch.zeros(len(class_names), dtype=torch.int64)
     state = TrainingState(model, _wrapped(model, context, device), optimizer, scheduler, counts)
-    newest = checkpoint_to_continue(config, folder)
+    newest = checkpoint_to_continue(config, folder, context)
     if newest is not None:
-        state.restore(load_checkpoint(newest))
+        _continue(state, newest)
     else:
-        _start(config, state)
+        _start(config, state, architecture)
+    context.barrier()  # every process has compared the config before it is written anew
     if context.is_main:
         write_config(config, folder)
-    validation = _validation(config, folder, validate_on, context, device)
-    return TrainingRun(config, folder, state, architecture, examples, class_names, validation, context, device)
+    validation = _validation(config, folder, [finetune_on] if finetune_on else [], context, device)
+    return TrainingRun(
+        config=config,
+        folder=folder,
+        state=state,
+        architecture=architecture,
+        examples=examples,
+        class_names=class_names,
+        objective=build_objective(config, len(class_names), finetuning=finetune_on is not None),
+        validation=validation,
+        finetuning=finetune_on is not None,
+        context=context,
+        device=device,
+    )
 
 
 def validation_folder(folder: Path, step: int) -> Path:
@@ -130,12 +150,13 @@ def validation_folder(folder: Path, step: int) -> Path:
     return folder / "validation" / f"step_{step:06d}"
 
 
-def build_objective(config: Config, ignore: int) -> Objective:
+def build_objective(config: Config, ignore: int, finetuning: bool) -> Objective:
     """The training loss of a config."""
     loss = config.loss
-    weights = LossWeights(
-        loss.render_loss_scale, loss.semantic_loss_scale, loss.distill_loss_scale, loss.depth_loss_scale
-    )
+    depth = loss.depth_loss_scale
+    if depth is None:
+        depth = _FINETUNING_DEPTH_WEIGHT if finetuning else 0.0
+    weights = LossWeights(loss.render_loss_scale, loss.semantic_loss_scale, loss.distill_loss_scale, depth)
     return Objective(weights, ignore, loss.n_p, loss.depth_guided_negative, config.run.compat)
 
 
@@ -153,7 +174,20 @@ def step_settings(config: Config) -> StepSettings:
     )
 
 
-def _start(config: Config, state: TrainingState) -> None:
+def _continue(state: TrainingState, path: Path) -> None:
+    """Everything as it was at a checkpoint of this run."""
+    content = load_checkpoint(path)
+    try:
+        state.restore(content)
+    except (KeyError, RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"{path}: expected a training checkpoint of this run, found another content ({reason}); "
+            "to start from its weights name it with --ckpt_path and choose another --expname"
+        ) from error
+
+
+def _start(config: Config, state: TrainingState, architecture: Architecture) -> None:
     """Starting weights: those of `ckpt_path`, or random ones."""
     optim = config.optim
     if optim.ckpt_path is None:
@@ -165,6 +199,7 @@ def _start(config: Config, state: TrainingState) -> None:
             )
         return
     content = load_checkpoint(optim.ckpt_path)
+    architecture.require_same(content, optim.ckpt_path)
     load_weights(state.model, content, optim.ckpt_path)
     if is_released(content):
         _log.info("%s: weights only; its optimiser orders the parameters of another program", optim.ckpt_path)

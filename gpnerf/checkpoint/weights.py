@@ -1,6 +1,7 @@
 """Puts the weights of a loaded checkpoint, whichever program wrote it, into the model; and exports them."""
 
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,10 @@ from gpnerf.checkpoint.released import from_released, is_released, to_released
 from gpnerf.errors import UserError
 
 _log = logging.getLogger(__name__)
+
+# GNT's renderer has no semantic layers; everything else of a renderer must be there.
+_SEMANTIC_LAYER = re.compile(r"adaptor|\.label\.|semantic_fc")
+_RENDERERS = ("renderer.", "net_coarse.", "net_fine.")
 
 # Everything in a checkpoint that is not the state of its training.
 _DESCRIPTION = ("model", "architecture", "class_names", "depth_range", "step", "class_counts")
@@ -37,6 +42,7 @@ def load_weights(model: nn.Module, content: dict[str, Any], path: Path) -> None:
     if not found:
         raise UserError(f"{path}: none of its weights fits this model; check the model flags")
     _refuse_other_shapes(found, expected, path)
+    _refuse_other_depth(sorted(expected.keys() - found.keys()), unused, path)
     model.load_state_dict(found, strict=False)
     missing = sorted(expected.keys() - found.keys())
     _log.info("%s: %d tensors loaded, %d missing, %d unused", path, len(found), len(missing), len(unused))
@@ -53,6 +59,18 @@ def _refuse_other_shapes(found: dict[str, torch.Tensor], expected: dict[str, tor
             f"{path}: {name} has shape {list(found[name].shape)} but the model expects {list(expected[name].shape)} "
             f"({len(wrong)} such tensors); use the flags it was trained with (netwidth, encoder_width, head_width, "
             "num_classes, data set)"
+        )
+
+
+def _refuse_other_depth(missing: list[str], unused: list[str], path: Path) -> None:
+    """A renderer with layers left out or left over would render nonsense and not fail; semantic layers may differ."""
+    lacking = [name for name in missing if name.startswith("renderer.") and not _SEMANTIC_LAYER.search(name)]
+    left_over = [name for name in unused if name.startswith(_RENDERERS) and not _SEMANTIC_LAYER.search(name)]
+    if lacking or left_over:
+        fault = f"lacks {lacking[0]}" if lacking else f"also has {left_over[0]}"
+        raise UserError(
+            f"{path}: {fault}; its renderer is not the one that the flags describe ({len(lacking)} tensors lacking, "
+            f"{len(left_over)} left over); set trans_depth and single_net as it was trained"
         )
 
 

@@ -44,7 +44,7 @@ class DataConfig:
     val_set_list: Path | None = option(
         None, "split file of the scenes to validate on, fine-tune on or evaluate; empty = the protocol's", result=False
     )
-    num_source_views: int = option(10, "source views of a target", low=1)
+    num_source_views: int | None = option(None, "source views of a target; empty = the protocol's (10)", low=1)
     original_width: int | None = option(None, "image width; empty = the protocol's", unit="pixels", low=32)
     original_height: int | None = option(None, "image height; empty = the protocol's", unit="pixels", low=32)
     depth_range: tuple[float, float] | None = option(None, "near and far; empty = the protocol's", unit="metres")
@@ -103,7 +103,10 @@ class LossConfig:
     render_loss_scale: float = option(0.25, "weight of the colour loss, coarse and fine", low=0)
     semantic_loss_scale: float = option(0.75, "weight of the cross entropy; it counts twice, as published", low=0)
     distill_loss_scale: float = option(0.25, "weight of the two distillation losses", low=0)
-    depth_loss_scale: float = option(0.25, "weight of the depth loss; 0 in generalised training", low=0)
+    # The released default, 0.25, acted in fine-tuning only.
+    depth_loss_scale: float | None = option(
+        None, "weight of the depth loss; empty = 0 in generalised training, 0.25 in fine-tuning", low=0
+    )
     depth_guided_negative: Literal["anti", "none"] = option(
         "anti", "away from the depth peak: push features apart (paper, Fig. 4) or do nothing (released program)"
     )

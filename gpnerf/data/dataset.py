@@ -40,8 +40,8 @@ class KeyedExamples(Dataset[Example | FrameFailure]):
 class TrainingExamples(KeyedExamples):
     """Every allowed frame of the scenes as a target, with source views drawn by the protocol's distance.
 
-    Generalised training takes all frames of its scenes; `finetune` takes the protocol's fine-tuning targets and keeps
-    evaluation targets out of targets and sources where the protocol says so.
+    Generalised training takes all frames of its scenes, `finetune` the protocol's fine-tuning targets. Evaluation
+    targets stay out of targets and sources where the protocol says so.
     """
 
     def __init__(self, scenes: Sequence[Scene], protocol: Protocol, *, seed: int, rank: int, finetune: bool) -> None:
@@ -50,11 +50,11 @@ class TrainingExamples(KeyedExamples):
         self.protocol = protocol
         ranges = protocol.depth_ranges
         self.near, self.far = ranges.finetuning if finetune else ranges.training
-        self._held_out = [protocol.evaluation_indices(scene) if finetune else [] for scene in scenes]
+        self._held_out = [protocol.held_out(scene, finetune) for scene in scenes]
         self._targets = [
             (place, target)
             for place, scene in enumerate(scenes)
-            for target in (protocol.finetuning_indices(scene) if finetune else range(len(scene)))
+            for target in (protocol.finetuning_indices(scene) if finetune else protocol.training_indices(scene))
         ]
         if not self._targets:
             names = ", ".join(scene.name for scene in scenes)
@@ -130,7 +130,7 @@ class EvaluationExamples:
 
 
 def make_example(scene: Scene, target: int, sources: list[int], near: float, far: float) -> Example:
-    """Read a target frame with its truth, and its source frames; all by index, depths in metres."""
+    """Read a target frame with its depth and labels, and its source frames; all by index, depths in metres."""
     return Example(
         scene=scene.name,
         frame=int(scene.numbers[target]),
@@ -139,7 +139,6 @@ def make_example(scene: Scene, target: int, sources: list[int], near: float, far
             image=scene.image(target),
             depth=scene.depth(target),
             labels=scene.labels(target),
-            instances=scene.instances(target),
         ),
         sources=SourceViews(scene.cameras(sources), torch.stack([scene.image(source) for source in sources])),
         source_frames=tuple(scene.numbers[sources].tolist()),

@@ -1,6 +1,8 @@
 """Small readers that the data-set layouts share: numbered files, lines of numbers, intrinsics at another size."""
 
+import logging
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,37 +12,72 @@ from jaxtyping import Float
 from gpnerf.data.images import image_size
 from gpnerf.errors import UserError
 
+logger = logging.getLogger(__name__)
+
+_NAMED = 5  # files that a message names
+
 
 @dataclass(frozen=True)
 class FileSeries:
-    """The files `<folder>/<prefix><frame number><suffix>`."""
+    """The files `<folder>/<prefix><frame number><suffix>`; `missing` are the scene's frames that have none."""
 
     folder: Path
     prefix: str
     suffix: str
+    missing: frozenset[int] = frozenset()
 
     def path(self, number: int) -> Path:
         """The file of one frame."""
         return self.folder / f"{self.prefix}{number}{self.suffix}"
 
 
+@dataclass(frozen=True)
+class SceneFiles:
+    """Where the files of a scene's frames lie; None for a part that the scene does not have."""
+
+    colour: FileSeries
+    depth: FileSeries | None = None
+    labels: FileSeries | None = None
+    instances: FileSeries | None = None
+
+
 def find_series(folder: Path, prefix: str, suffixes: tuple[str, ...]) -> tuple[FileSeries, list[int]]:
     """The series of the first suffix that occurs in a folder, and its frame numbers; other names are passed over."""
-    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    names = _names(folder)
     for suffix in suffixes:
-        # A number has one spelling only (no leading zeros), so that it leads back to its file.
-        pattern = re.compile(re.escape(prefix) + r"(0|[1-9]\d*)" + re.escape(suffix))
-        numbers = [int(match[1]) for name in names if (match := pattern.fullmatch(name))]
-        if numbers:
+        if numbers := _numbers(names, prefix, suffix):
             return FileSeries(folder, prefix, suffix), sorted(numbers)
     expected = " or ".join(f"{prefix}N{suffix}" for suffix in suffixes)
     found = f"{len(names)} files, none of such a name" if folder.is_dir() else "no such folder"
     raise UserError(f"{folder}: expected colour images {expected}, found {found}; prepare the scene again")
 
 
-def optional_series(folder: Path, prefix: str = "") -> FileSeries | None:
-    """The PNG files of a folder, None if there is no such folder."""
-    return FileSeries(folder, prefix, ".png") if folder.is_dir() else None
+def optional_series(scene: str, frames: Sequence[int], *places: tuple[Path, str]) -> list[FileSeries | None]:
+    """The PNG files of the scene's frames in each (folder, prefix); None where no frame has one.
+
+    One warning names the files that single frames lack.
+    """
+    found = [_optional(folder, prefix, frozenset(frames)) for folder, prefix in places]
+    lacking = [series.path(number) for series in found if series for number in sorted(series.missing)]
+    if lacking:
+        logger.warning(
+            "%s: %d depth, label or instance files are missing (of %d frames); their frames go without: %s",
+            scene,
+            len(lacking),
+            len(frames),
+            first_of(lacking),
+        )
+    return found
+
+
+def has_png_files(folder: Path) -> bool:
+    """Whether a folder exists and holds the PNG file of any frame."""
+    return bool(_numbers(_names(folder), "", ".png"))
+
+
+def first_of(paths: Sequence[Path]) -> str:
+    """The first few of many paths, for a message."""
+    return ", ".join(map(str, paths[:_NAMED])) + (" ..." if len(paths) > _NAMED else "")
 
 
 def parse_numbers(text: str, count: int, where: str) -> Float[np.ndarray, "numbers"]:
@@ -82,3 +119,18 @@ def rescale_intrinsics(matrix: Float[np.ndarray, "3 3"], scale: tuple[float, flo
         scaled[axis] *= factor
         scaled[axis, 2] += 0.5 * factor - 0.5
     return scaled
+
+
+def _optional(folder: Path, prefix: str, frames: frozenset[int]) -> FileSeries | None:
+    missing = frames.difference(_numbers(_names(folder), prefix, ".png"))
+    return None if missing == frames else FileSeries(folder, prefix, ".png", missing)
+
+
+def _names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()] if folder.is_dir() else []
+
+
+def _numbers(names: Sequence[str], prefix: str, suffix: str) -> list[int]:
+    # A number has one spelling only (no leading zeros), so that it leads back to its file.
+    pattern = re.compile(re.escape(prefix) + r"(0|[1-9]\d*)" + re.escape(suffix))
+    return [int(match[1]) for name in names if (match := pattern.fullmatch(name))]

@@ -33,6 +33,9 @@ _REPLICA_CLASSES = {
 # The class maps that a protocol may name, with their classes in the order of the training ids.
 CLASS_NAMES = {"scannet20": tuple(_SCANNET_CLASSES.values()), "replica51": tuple(_REPLICA_CLASSES.values())}
 
+# The class map that the label files of a data set are made for.
+CLASS_MAP_OF = {"scannet": "scannet20", "rooms": "scannet20", "replica": "replica51"}
+
 
 @dataclass(frozen=True, eq=False)
 class LabelMap:
@@ -56,6 +59,11 @@ class LabelMap:
     def strangers(self, raw: Int[np.ndarray, "height width"]) -> list[int]:
         """The raw ids of an image that a closed map does not know; empty for an open map."""
         return np.setdiff1d(raw, self.raw_ids).tolist() if self.closed else []
+
+
+def label_map(class_map: str, table: Path) -> LabelMap:
+    """The class map of a name in `CLASS_NAMES`; `table` is ScanNet's label table, which only "scannet20" reads."""
+    return scannet_labels(table) if class_map == "scannet20" else replica_labels()
 
 
 def scannet_labels(table: Path) -> LabelMap:

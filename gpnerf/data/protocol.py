@@ -85,8 +85,22 @@ class Protocol:
 
     def finetuning_indices(self, scene: Scene) -> list[int]:
         """The frames that fine-tuning on the scene may learn from."""
-        held_out = set(self.evaluation_indices(scene)) if self.exclude_evaluation_targets else set()
+        held_out = set(self.held_out(scene, finetune=True))
         return [index for index in self.finetuning_targets.indices(scene) if index not in held_out]
+
+    def training_indices(self, scene: Scene) -> list[int]:
+        """The frames that generalised training may learn from."""
+        held_out = set(self.held_out(scene, finetune=False))
+        return [index for index in range(len(scene)) if index not in held_out]
+
+    def held_out(self, scene: Scene, finetune: bool) -> list[int]:
+        """The evaluation targets that training may not see, neither as targets nor as sources.
+
+        In generalised training only scenes that the protocol evaluates or validates on have any.
+        """
+        first = scene.name.removesuffix("/Sequence_1")  # a Replica scene's name stands for its first sequence
+        scored = first in {name.removesuffix("/Sequence_1") for name in (*self.scenes, *self.validation_scenes)}
+        return self.evaluation_indices(scene) if self.exclude_evaluation_targets and (finetune or scored) else []
 
     def evaluation_sources(self, scene: Scene, position: int) -> list[int]:
         """The source frames of the evaluation target at `position` in the list, always the same."""
@@ -94,7 +108,7 @@ class Protocol:
         target = targets[position]
         if self.source_rule == "listed":
             return self._listed(scene, int(scene.numbers[target]))
-        allowed = self.allowed_sources(scene, target, targets)
+        allowed = self.allowed_sources(scene, target, targets if self.exclude_evaluation_targets else [])
         if self.source_rule == "released":
             state = np.random.RandomState(position)  # the legacy generator: the released choice hangs on it
             return draw_from_pool(self.distances(scene, target), allowed, self.num_source_views, state).tolist()
@@ -105,11 +119,10 @@ class Protocol:
         measure = released_distances if self.source_rule == "released" else pose_distances
         return measure(scene.cam_to_world, target)
 
-    def allowed_sources(self, scene: Scene, target: int, evaluation: Sequence[int]) -> Bool[np.ndarray, "frames"]:
-        """The frames that may serve a target, `evaluation` being held out where the protocol says so."""
+    def allowed_sources(self, scene: Scene, target: int, held_out: Sequence[int]) -> Bool[np.ndarray, "frames"]:
+        """The frames that may serve a target: none that is too near in the order, none of `held_out`."""
         allowed = np.abs(np.arange(len(scene)) - target) >= self.min_index_gap
-        if self.exclude_evaluation_targets:
-            allowed[list(evaluation)] = False
+        allowed[list(held_out)] = False
         if (found := int(allowed.sum())) < self.num_source_views:
             raise UserError(
                 f"{scene.name}: expected {self.num_source_views} source views for frame {scene.numbers[target]}, found "

@@ -6,7 +6,7 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
-from gpnerf.data.labels import CLASS_NAMES
+from gpnerf.data.labels import CLASS_MAP_OF, CLASS_NAMES
 from gpnerf.data.protocol import DepthRanges, FrameRule, Protocol
 from gpnerf.data.splits import read_split, scene_name
 from gpnerf.errors import UserError
@@ -24,7 +24,7 @@ _SCENE_LISTS = ("scenes", "validation_scenes", "train_scenes")
 def load_protocol(spec: str, dataset: str, configs: Path) -> Protocol:
     """The protocol "clean" or "release" of a data set (`configs`/protocols/), or the one in the file `spec`.
 
-    Scene lists are lists of names or the name of a split file in `configs`.
+    Scene lists are lists of names or the name of a split file, next to the protocol file or in `configs`.
     """
     named = spec in ("clean", "release")
     path = configs / "protocols" / f"{dataset}_{spec}.json" if named else Path(spec)
@@ -53,8 +53,13 @@ def _protocol(data: Any, path: Path, configs: Path) -> Protocol:
             raise UserError(
                 f"{path}: '{key}' must be one of {', '.join(allowed)}, found {values[key]!r}; mend the file"
             )
+    if values["class_map"] != (fitting := CLASS_MAP_OF[values["dataset"]]):
+        raise UserError(
+            f"{path}: expected 'class_map' {fitting}, which {values['dataset']} is labelled with, "
+            f"found {values['class_map']}; mend the file"
+        )
     convert: dict[str, Callable[[Any], Any]] = {
-        **{key: lambda value: _scenes(value, configs) for key in _SCENE_LISTS},
+        **{key: lambda value: _scenes(value, path, configs) for key in _SCENE_LISTS},
         **dict.fromkeys(("min_index_gap", "num_source_views", "width", "height", "render_stride"), _whole),
         "evaluation_targets": lambda value: _frame_rule(value, f"{path}: evaluation_targets"),
         "finetuning_targets": lambda value: _frame_rule(value, f"{path}: finetuning_targets"),
@@ -86,8 +91,16 @@ def _convert(convert: Callable[[Any], Any] | None, value: Any, where: str) -> An
         raise UserError(f"{where} cannot be {json.dumps(value)} ({error}); mend the file") from error
 
 
-def _scenes(value: Any, configs: Path) -> tuple[str, ...]:
-    return read_split(configs / value) if isinstance(value, str) else tuple(scene_name(line) for line in value)
+def _scenes(value: Any, path: Path, configs: Path) -> tuple[str, ...]:
+    if not isinstance(value, str):
+        return tuple(scene_name(line) for line in value)
+    for split in (path.parent / value, configs / value):
+        if split.is_file():
+            return read_split(split)
+    raise UserError(
+        f"{path}: expected the split file {value} in {path.parent} or {configs}, found none; mend the name, or list "
+        "the scenes themselves"
+    )
 
 
 def _whole(value: Any) -> int:

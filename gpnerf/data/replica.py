@@ -5,9 +5,16 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from gpnerf.data.files import find_series, first_image_size, optional_series, parse_numbers, rescale_intrinsics
+from gpnerf.data.files import (
+    SceneFiles,
+    find_series,
+    first_image_size,
+    optional_series,
+    parse_numbers,
+    rescale_intrinsics,
+)
 from gpnerf.data.labels import LabelMap
-from gpnerf.data.scene import FrameCache, ImageForm, Scene, SceneFiles
+from gpnerf.data.scene import FrameCache, ImageForm, Scene
 from gpnerf.errors import UserError
 
 # The camera that rendered the data, at 640x480; the released program uses another one (two entries swapped, cy off).
@@ -35,14 +42,10 @@ def replica_scene(
         if released
         else rescale_intrinsics(np.array(_INTRINSICS), scale)
     )
+    places = [(folder / part, f"{part}_") for part in ("depth", "semantic_class", "semantic_instance")]
     return Scene(
         name=name,
-        files=SceneFiles(
-            colour=colour,
-            depth=optional_series(folder / "depth", "depth_"),
-            labels=optional_series(folder / "semantic_class", "semantic_class_"),
-            instances=optional_series(folder / "semantic_instance", "semantic_instance_"),
-        ),
+        files=SceneFiles(colour, *optional_series(name, numbers, *places)),
         numbers=np.array(numbers),
         intrinsics=intrinsics,
         cam_to_world=_read_trajectory(folder / "traj_w_c.txt", numbers),

@@ -6,14 +6,21 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from gpnerf.data.files import find_series, first_image_size, optional_series, read_matrix, rescale_intrinsics
+from gpnerf.data.files import (
+    SceneFiles,
+    find_series,
+    first_image_size,
+    first_of,
+    has_png_files,
+    optional_series,
+    read_matrix,
+    rescale_intrinsics,
+)
 from gpnerf.data.labels import LabelMap
-from gpnerf.data.scene import FrameCache, ImageForm, Scene, SceneFiles
+from gpnerf.data.scene import FrameCache, ImageForm, Scene
 from gpnerf.errors import UserError
 
 logger = logging.getLogger(__name__)
-
-_NAMED = 5  # files that a message names
 
 # The released program took this width for every colour image and its factor for both axes.
 _RELEASED_FILE_WIDTH = 1296
@@ -40,35 +47,27 @@ def scannet_scene(
     colour, numbers = find_series(folder / "color", "", (".jpg", ".png"))
     poses = _usable_poses(folder, name, sorted(numbers, key=str if frame_order == "lexicographic" else int))
     file_size = first_image_size(colour, list(poses))
-    intrinsics = _read_intrinsics(folder / "intrinsic" / "intrinsic_color.txt")
-    scale = (width / file_size[1], height / file_size[0])
-    if compat == "release":
-        scale = (width / _RELEASED_FILE_WIDTH, width / _RELEASED_FILE_WIDTH)
-        scaled = intrinsics * [[scale[0]], [scale[1]], [1.0]]
-    else:
-        scaled = rescale_intrinsics(intrinsics, scale)
+    released = compat == "release"
+    factor = width / _RELEASED_FILE_WIDTH
+    scale = (factor, factor) if released else (width / file_size[1], height / file_size[0])
+    places = [(folder / part, "") for part in ("depth", "label-filt", "instance-filt")]
     return Scene(
         name=name,
-        files=SceneFiles(
-            colour=colour,
-            depth=optional_series(folder / "depth"),
-            labels=optional_series(folder / "label-filt"),
-            instances=optional_series(folder / "instance-filt"),
-        ),
+        files=SceneFiles(colour, *optional_series(name, list(poses), *places)),
         numbers=np.array(list(poses)),
-        intrinsics=scaled,
+        intrinsics=_scaled_intrinsics(folder / "intrinsic" / "intrinsic_color.txt", scale, released),
         cam_to_world=np.stack(list(poses.values())),
         file_size=file_size,
-        form=ImageForm(height, width, scale, centred=compat != "release"),
+        form=ImageForm(height, width, scale, centred=not released),
         label_map=label_map,
-        strict_labels=compat != "release",
+        strict_labels=not released,
         cache=cache,
     )
 
 
 def has_label_files(folder: Path) -> bool:
     """Whether a scene folder comes with labels, so that a label table is needed."""
-    return (folder / "label-filt").is_dir()
+    return has_png_files(folder / "label-filt")
 
 
 def _usable_poses(folder: Path, name: str, numbers: list[int]) -> dict[int, Float[np.ndarray, "4 4"]]:
@@ -76,12 +75,11 @@ def _usable_poses(folder: Path, name: str, numbers: list[int]) -> dict[int, Floa
     usable = {n: pose for n, pose in poses.items() if np.isfinite(pose).all()}
     if dropped := [n for n in poses if n not in usable]:
         logger.warning(
-            "%s: dropped %d of %d frames, whose poses hold inf or NaN: %s%s",
+            "%s: dropped %d of %d frames, whose poses hold inf or NaN: %s",
             name,
             len(dropped),
             len(poses),
-            ", ".join(str(folder / "pose" / f"{n}.txt") for n in dropped[:_NAMED]),
-            " ..." if len(dropped) > _NAMED else "",
+            first_of([folder / "pose" / f"{n}.txt" for n in dropped]),
         )
     if not usable:
         raise UserError(
@@ -90,8 +88,8 @@ def _usable_poses(folder: Path, name: str, numbers: list[int]) -> dict[int, Floa
     return usable
 
 
-def _read_intrinsics(path: Path) -> Float[np.ndarray, "3 3"]:
+def _scaled_intrinsics(path: Path, scale: tuple[float, float], released: bool) -> Float[np.ndarray, "3 3"]:
     matrix = read_matrix(path, "colour intrinsics")[:3, :3]
     if not (np.isfinite(matrix).all() and matrix[0, 0] > 0 and matrix[1, 1] > 0):
         raise UserError(f"{path}: expected finite intrinsics with positive focal lengths, found {matrix.tolist()}")
-    return matrix
+    return matrix * [[scale[0]], [scale[1]], [1.0]] if released else rescale_intrinsics(matrix, scale)

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from gpnerf.data.files import FileSeries
+from gpnerf.data.files import FileSeries, SceneFiles
 from gpnerf.data.images import blur_and_resize, decode_colour, decode_map, resize_nearest
 from gpnerf.data.labels import LabelMap
 from gpnerf.errors import UserError
@@ -39,16 +39,6 @@ class FrameCache:
         while self.size > self.capacity:
             self.size -= self._arrays.popitem(last=False)[1].nbytes
         return array
-
-
-@dataclass(frozen=True)
-class SceneFiles:
-    """Where the files of a scene's frames lie; None for a part that the scene does not have."""
-
-    colour: FileSeries
-    depth: FileSeries | None = None
-    labels: FileSeries | None = None
-    instances: FileSeries | None = None
 
 
 @dataclass(frozen=True)
@@ -86,6 +76,7 @@ class Scene:
 
     @property
     def has_labels(self) -> bool:
+        """Whether any frame has a label file."""
         return self.files.labels is not None
 
     def cameras(self, indices: list[int]) -> Cameras:
@@ -105,19 +96,24 @@ class Scene:
         return torch.from_numpy(colour.transpose(2, 0, 1).copy())
 
     def depth(self, index: int) -> Float[Tensor, "height width"] | None:
-        """Metres along the camera axis, 0 where unknown."""
-        series = self.files.depth
-        return None if series is None else torch.tensor(self._cached(series, index, self._read_depth))
+        """Metres along the camera axis, 0 where unknown; None for a frame without the file."""
+        depth = self._optional(self.files.depth, index, self._read_depth)
+        return None if depth is None else torch.tensor(depth)
 
     def labels(self, index: int) -> Int64[Tensor, "height width"] | None:
-        """Training ids, `label_map.ignore` where there is no class."""
-        series = self.files.labels
-        return None if series is None else torch.tensor(self._cached(series, index, self._read_labels)).long()
+        """Training ids, `label_map.ignore` where there is no class; None for a frame without the file."""
+        labels = self._optional(self.files.labels, index, self._read_labels)
+        return None if labels is None else torch.tensor(labels).long()
 
     def instances(self, index: int) -> Int64[Tensor, "height width"] | None:
-        """Raw instance ids."""
-        series = self.files.instances
-        return None if series is None else torch.tensor(self._cached(series, index, self._read_map).astype(np.int64))
+        """Raw instance ids; None for a frame without the file."""
+        instances = self._optional(self.files.instances, index, self._read_map)
+        return None if instances is None else torch.tensor(instances.astype(np.int64))
+
+    def _optional(self, series: FileSeries | None, index: int, read: Callable[[Path], np.ndarray]) -> np.ndarray | None:
+        if series is None or int(self.numbers[index]) in series.missing:
+            return None
+        return self._cached(series, index, read)
 
     def _cached(self, series: FileSeries, index: int, read: Callable[[Path], np.ndarray]) -> np.ndarray:
         path = series.path(int(self.numbers[index]))

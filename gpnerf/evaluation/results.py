@@ -3,7 +3,7 @@
 import json
 import platform
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,20 +29,28 @@ def assemble(
     segmentation: Mapping[str, SegmentationScores],
     class_names: Sequence[str],
     seconds: Sequence[float],
+    metrics: Collection[str],
 ) -> dict[str, Any]:
     """The scores of a whole evaluation: per image, per scene (mean over images) and overall (mean over scenes).
 
+    Only the scores that `metrics` names are kept.
+
     Scores named `*_dataset` come from one confusion matrix over all pixels of a scene, or of all scenes.
     """
+
+    def listed(scores: Mapping[str, float | None]) -> Scores:
+        return {name: value for name, value in scores.items() if name in metrics}
+
+    scenes = {scene: {frame: listed(scores) for frame, scores in images.items()} for scene, images in scenes.items()}
     means = {scene: mean_scores(images.values()) for scene, images in scenes.items()}
     overall = mean_scores(means.values())
     per_class: Scores = {}
     if segmentation:
         total = sum(segmentation.values(), SegmentationScores.empty(len(class_names)))
-        overall |= total.dataset()
+        overall |= listed(total.dataset())
         per_class = total.per_class_iou(class_names)
         for scene, state in segmentation.items():
-            means[scene] |= state.dataset()
+            means[scene] |= listed(state.dataset())
     return {
         "overall": overall,
         "scenes": {

@@ -80,6 +80,7 @@ def evaluate(
             {scene: part.segmentation for scene, part in collected.items() if part.segmentation is not None},
             settings.view.class_names,
             [seconds for part in collected.values() for seconds in part.seconds],
+            protocol.metrics,
         ),
     }
     if context.is_main:

@@ -40,7 +40,6 @@ def insert_cells(
     count = flat.shape[1]
     order = torch.arange(len(cells), device=cells.device)
     first = torch.full((count,), len(cells), device=cells.device).scatter_reduce(0, cells % count, order, "amin")
-    written = first < len(cells)
-    # Advanced indexing keeps the gradient of both the rendered and the remaining real features.
-    merged = torch.where(written, rendered.to(flat.dtype)[first.clamp(max=len(cells) - 1)].T, flat)
+    written = (first < len(cells)).nonzero()[:, 0]
+    merged = flat.index_copy(1, written, rendered.to(flat.dtype)[first[written]].T)
     return merged.unflatten(1, features.shape[1:])

@@ -76,7 +76,7 @@ class RayRenderer(nn.Module):
             z=z,
             features=features,
             field=volume,
-            logits=network.label(output.ray_feature) if network.label is not None else None,
+            logits=network.label(output.ray_feature).float() if network.label is not None else None,
         )
 
 
