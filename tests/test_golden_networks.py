@@ -17,7 +17,8 @@ PYRAMID = ("x0", "x1", "x2", "x3")
 
 def encode(golden: Golden, dtype: torch.dtype) -> tuple[Encoder, dict[str, Tensor]]:
     network = encoder(golden.seed).to(dtype)
-    colour, pyramid = network(golden.hashed(golden.meta["input"]).to(dtype))
+    pyramid = network.pyramid(golden.hashed(golden.meta["input"]).to(dtype))
+    colour = network.decode(pyramid)
     maps = dict(zip(("coarse", *PYRAMID), (colour, *pyramid), strict=True))
     assert {name: list(output.shape) for name, output in maps.items()} == golden.meta["output_shapes"]
     return network, maps

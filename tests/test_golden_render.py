@@ -74,7 +74,9 @@ def test_image(plain: bool) -> None:
     assert_close(rays.origins, golden["out/ray_o"], 1e-5)
     near, far = (float(x) for x in golden["in/depth_range"][0])
     with torch.no_grad():
-        colour, levels = encoder(golden.seed)(images)
+        images_to_maps = encoder(golden.seed)
+        levels = images_to_maps.pyramid(images)
+        colour = images_to_maps.decode(levels)
         pyramid = FeaturePyramid(tuple(x.shape[1] for x in levels), 2 * meta["netwidth"])
         load_released(pyramid, "fpn", golden.seed)
         maps = SourceMaps(cameras_of(golden["in/src_cameras"][0]), images, colour, pyramid(levels))

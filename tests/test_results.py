@@ -30,7 +30,9 @@ def test_scenes_weigh_the_same_and_pixels_weigh_the_same() -> None:
         SegmentationScores(torch.tensor([[0, 8], [0, 1]])),
     )
     scenes = {"a": {0: {"miou": 1.0}}, "b": {1: {"miou": 0.0}, 2: {"miou": 0.2}, 3: {"miou": None}}}
-    results = assemble(scenes, {"a": small, "b": large}, ("wall", "floor"), [1.0, 2.0])
+    metrics = ("miou", "total_accuracy_dataset")
+    results = assemble(scenes, {"a": small, "b": large}, ("wall", "floor"), [1.0, 2.0], metrics)
+    assert set(results["overall"]) == set(metrics)  # and nothing that the protocol does not list
     assert results["overall"]["miou"] == pytest.approx((1 + 0.1) / 2)
     assert results["overall"]["total_accuracy_dataset"] == pytest.approx(2 / 10)
     assert results["scenes"]["a"]["mean"]["total_accuracy_dataset"] == 1

@@ -87,11 +87,6 @@ class Encoder(nn.Module):
         y = self.merge2(torch.cat([y, _fit(x1, y)], dim=1))
         return self.out(y)
 
-    def forward(self, images: Float[Tensor, "images 3 height width"]) -> tuple[Tensor, Pyramid]:
-        """Colour features and the pyramid."""
-        pyramid = self.pyramid(images)
-        return self.decode(pyramid), pyramid
-
 
 def _stage(inputs: int, outputs: int, blocks: int) -> nn.Sequential:
     return nn.Sequential(BasicBlock(inputs, outputs, 2), *(BasicBlock(outputs, outputs, 1) for _ in range(blocks - 1)))
