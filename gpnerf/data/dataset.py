@@ -1,5 +1,6 @@
 """Examples (a target view with its source views) for training and evaluation."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,26 +16,26 @@ from gpnerf.structures import Example, FrameFailure, SourceViews, TargetView
 Key = tuple[int, int]
 
 
-class KeyedExamples(Dataset[Example | FrameFailure]):
+class KeyedExamples(Dataset[Example | FrameFailure], ABC):
     """Examples by (epoch, index); seed, rank, epoch and index decide one, in whatever process it is made."""
 
     def __init__(self, seed: int, rank: int) -> None:
         self.seed, self.rank = seed, rank
 
-    def __len__(self) -> int:
-        raise NotImplementedError
+    @abstractmethod
+    def __len__(self) -> int: ...
 
     def __getitem__(self, key: Key) -> Example | FrameFailure:
         return self.draw(key[1], np.random.default_rng((self.seed, self.rank, *key)))
 
+    @abstractmethod
     def draw(self, index: int, rng: np.random.Generator) -> Example | FrameFailure:
         """The `index`-th example, with whatever is random about it drawn from `rng`."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def depth_range(self) -> tuple[float, float]:
         """The nearest near and the farthest far plane (metres) of the examples."""
-        raise NotImplementedError
 
 
 class TrainingExamples(KeyedExamples):
