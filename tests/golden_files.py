@@ -5,13 +5,15 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import hashfill
 import numpy as np
 import torch
 from torch import Tensor
 
-FOLDER = Path(os.environ.get("GPNERF_GOLDEN", Path(__file__).parent / "golden"))
+_OWN = Path(__file__).parent / "golden"
+FOLDER = Path(os.environ.get("GPNERF_GOLDEN", _OWN))
 _STRIDE = re.compile(r"_every(\d+)")
 _CALL = re.compile(r"tensor\(\s*'(?P<name>[^']+)'\s*,\s*(?P<rest>.*)\)")
 
@@ -64,9 +66,15 @@ def fill(shapes: dict[str, tuple[int, ...]], seed: int) -> dict[str, Tensor]:
     return {name: torch.from_numpy(hashfill.param(name, shape, seed)) for name, shape in shapes.items()}
 
 
+def official_state_dict() -> dict[str, Any]:
+    """Keys and shapes of the released checkpoints; another set of golden arrays need not bring its own list."""
+    place = FOLDER / "official_state_dict.json"
+    return json.loads((place if place.is_file() else _OWN / place.name).read_text())
+
+
 def official_shapes(module: str) -> dict[str, tuple[int, ...]]:
     """Shape of every tensor of one module of the full-size released model, e.g. `feature_net`."""
-    official = json.loads((FOLDER / "official_state_dict.json").read_text())["gpnerf_20_plus_1"]
+    official = official_state_dict()["gpnerf_20_plus_1"]
     return {name: tuple(shape) for name, shape in official[module]["tensors"].items()}
 
 

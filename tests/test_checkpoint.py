@@ -1,7 +1,6 @@
 """Checkpoint files: released names and shapes, damaged and foreign files, writing that never loses the old one."""
 
 import errno
-import json
 import logging
 import os
 import pickle
@@ -10,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from golden_files import FOLDER
+from golden_files import official_state_dict
 from tiny_model import model
 from torch import Tensor
 
@@ -26,7 +25,7 @@ from gpnerf.checkpoint.released import from_released, to_released
 from gpnerf.errors import UserError
 
 Shapes = dict[str, dict[str, tuple[int, ...]]]
-OFFICIAL = json.loads((FOLDER / "official_state_dict.json").read_text())
+OFFICIAL = official_state_dict()
 FULL: dict[str, Any] = {
     "netwidth": 64, "trans_depth": 8, "coarse_features": 32, "fine_features": 0, "encoder_width": 64,
     "encoder_blocks": (3, 4, 6), "head_width": 128, "outputs": 21, "semantic_model": "fpn", "adaptor_relu": True,
