@@ -1,5 +1,6 @@
 """What is refused, or named, when the parts of a run are put together."""
 
+import json
 import logging
 import subprocess
 import sys
@@ -13,12 +14,13 @@ from tiny_runs import REPOSITORY, flags, training
 from tiny_scenes import write_scannet
 
 from gpnerf.assembly import build_evaluation
-from gpnerf.assembly.data import data_source
+from gpnerf.assembly.data import CONFIGS, data_source
 from gpnerf.assembly.training import build_objective
 from gpnerf.checkpoint import load_weights
 from gpnerf.checkpoint.released import to_released
 from gpnerf.config import parse
 from gpnerf.errors import UserError
+from gpnerf.evaluation import SCORES
 
 pytest_plugins = ["run_fixtures"]
 pytestmark = pytest.mark.usefixtures("tiny_setting")
@@ -103,6 +105,18 @@ def test_a_foreign_checkpoint_in_the_run_folder_is_not_continued(root: Path, con
     torch.save(content, root / "out/gpnerf/model_000099.pth")
     with pytest.raises(UserError, match=r"model_000099.pth: expected a training checkpoint of this run.*--expname"):
         training(root, "--total_step", 6)
+
+
+def test_an_unknown_metric_is_refused_before_anything_is_rendered(root: Path) -> None:
+    rules = json.loads((CONFIGS / "protocols/rooms_clean.json").read_text())
+    (root / "mine.json").write_text(json.dumps({**rules, "metrics": ["psnr", "mIoU"]}))
+    with pytest.raises(UserError, match=r"unknown metric 'mIoU'; the metrics are psnr, "):
+        build_evaluation(parse(flags(root, "--protocol", root / "mine.json")))
+
+
+def test_the_protocols_list_every_metric() -> None:
+    for path in (CONFIGS / "protocols").glob("*.json"):
+        assert sorted(json.loads(path.read_text())["metrics"]) == sorted(SCORES)
 
 
 def test_evaluation_says_when_training_labels_were_not_counted(root: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -17,6 +17,7 @@ from gpnerf.data.dataset import KeyedExamples, MixedExamples
 from gpnerf.data.labels import CLASS_NAMES
 from gpnerf.errors import UserError
 from gpnerf.metrics.perceptual import LpipsScorer
+from gpnerf.structures import FrameFailure
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "export_weights.py"
 RELEASED_PARTS = {"net_coarse", "net_fine", "feature_net", "feature_fpn", "sem_seg_head"}
@@ -97,6 +98,12 @@ class Ranged(KeyedExamples):
     def __init__(self, near: float, far: float) -> None:
         super().__init__(seed=0, rank=0)
         self.range = near, far
+
+    def __len__(self) -> int:
+        return 0
+
+    def draw(self, index: int, rng: np.random.Generator) -> FrameFailure:
+        return FrameFailure("nowhere", index, "no example")
 
     @property
     def depth_range(self) -> tuple[float, float]:

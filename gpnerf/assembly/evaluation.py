@@ -18,7 +18,7 @@ from gpnerf.config import Config
 from gpnerf.data.scene import Scene
 from gpnerf.distributed import Context
 from gpnerf.errors import UserError
-from gpnerf.evaluation import EvaluationSettings, evaluate
+from gpnerf.evaluation import SCORES, EvaluationSettings, evaluate
 from gpnerf.evaluation.view import ViewSettings
 from gpnerf.models.gpnerf import GPNeRF
 
@@ -69,6 +69,11 @@ def evaluation_settings(
     config: Config, source: DataSource, folder: Path, checkpoint: dict[str, Any], class_counts: Tensor | None
 ) -> EvaluationSettings:
     """How the config renders and scores views; `class_counts` are the label pixels seen in training."""
+    unknown = [name for name in source.protocol.metrics if name not in SCORES]
+    if unknown:
+        raise UserError(
+            f"protocol {source.protocol.name}: unknown metric {unknown[0]!r}; the metrics are {', '.join(SCORES)}"
+        )
     counted = class_counts is not None and bool(class_counts.sum() > 0)
     if not counted:
         _log.info("the weights come without counts of training labels: no score of the commonest class everywhere")

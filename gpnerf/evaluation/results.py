@@ -14,6 +14,15 @@ from gpnerf.metrics.segmentation import SegmentationScores
 
 Scores = dict[str, float | None]
 
+# Every score that an evaluation can give.
+_SEGMENTATION = ("miou", "total_accuracy", "class_accuracy")
+SCORES = (
+    *("psnr", "ssim", "lpips", "lpips_unscaled", "psnr_nearest_view", "depth_abs_rel", "depth_rmse", "depth_delta1"),
+    *_SEGMENTATION,
+    *(f"{name}_dataset" for name in _SEGMENTATION),
+    *("miou_query", "miou_most_frequent"),
+)
+
 
 def mean_scores(parts: Iterable[Mapping[str, float | None]]) -> Scores:
     """Mean of every score over the parts that have it; None where no part has."""
