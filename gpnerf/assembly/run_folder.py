@@ -47,8 +47,11 @@ def checkpoint_to_continue(config: Config, folder: Path, context: Context) -> Pa
     return newest
 
 
-def write_config(config: Config, folder: Path) -> None:
-    """Write the resolved config, and add the command line to `args.txt`."""
+def write_config(config: Config, folder: Path, context: Context) -> None:
+    """Write the resolved config, and add the command line to `args.txt`; one process does."""
+    context.barrier()  # every process has compared the config before it is written anew
+    if not context.is_main:
+        return
     folder.mkdir(parents=True, exist_ok=True)
     beside = folder / ".config.txt.tmp"
     beside.write_text(config.to_text(), encoding="utf-8")

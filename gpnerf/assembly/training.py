@@ -126,9 +126,7 @@ def assemble_training(
         _continue(state, newest)
     else:
         _start(config, state, architecture)
-    context.barrier()  # every process has compared the config before it is written anew
-    if context.is_main:
-        write_config(config, folder)
+    write_config(config, folder, context)
     validation = _validation(config, folder, [finetune_on] if finetune_on else [], context, device)
     return TrainingRun(
         config=config,

@@ -67,8 +67,6 @@ def evaluate(
     bar = tqdm(total=total, desc="evaluate", unit="view", disable=not context.is_main)
     with logging_redirect_tqdm(), bar:
         for scene in scenes:
-            if settings.view.class_names and not scene.has_labels:
-                _log.warning("%s has no label files: colour and depth only are scored", scene.name)
             share = _evaluate_scene(model, scene, protocol, settings, lpips, context, device, bar)
             collected[scene.name] = _merged(context.gather(share), protocol, scene)
     results = {
@@ -99,6 +97,8 @@ def _evaluate_scene(
     bar: tqdm,
 ) -> _Collected:
     """This rank's share of a scene."""
+    if settings.view.class_names and not scene.has_labels:
+        _log.warning("%s has no label files: colour and depth only are scored", scene.name)
     share = _Collected({}, None, [])
     folder = settings.folder / scene.name
     examples = EvaluationExamples(scene, protocol)
