@@ -1,9 +1,12 @@
-"""Streams: equal for any number of workers, exact on resuming, shared out among ranks."""
+"""Streams: equal for any number of workers, exact on resuming, shared out among ranks, measured."""
 
+import pickle
+import time
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -11,11 +14,13 @@ from hypothesis import strategies as st
 from tiny_scenes import write_label_table, write_scannet
 
 from gpnerf.data.catalogue import open_scenes
-from gpnerf.data.dataset import EvaluationExamples, TrainingExamples
+from gpnerf.data.dataset import EvaluationExamples, KeyedExamples, TrainingExamples
 from gpnerf.data.loaders import EndlessSampler, evaluation_loader, training_loader
+from gpnerf.data.packing import pack, unpack
 from gpnerf.data.protocol import Protocol
 from gpnerf.data.protocol_file import load_protocol
 from gpnerf.data.scene import FrameCache, Scene
+from gpnerf.data.throughput import examples_per_second
 from gpnerf.errors import UserError
 from gpnerf.structures import Example, FrameFailure
 
@@ -101,3 +106,67 @@ def test_an_error_in_evaluation_is_one_line(scene: Scene, protocol: Protocol) ->
     with pytest.raises(UserError) as caught:
         next(loader)
     assert str(broken) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_packing_gives_the_same_object_in_one_block(scene: Scene, protocol: Protocol) -> None:
+    [made] = stream(scene, protocol, 1)
+    assert isinstance(made, Example)
+    packed = pack(made)
+    assert packed.block.is_shared() and len(packed.skeleton) < 3000
+    again = unpack(packed)
+    assert (again.scene, again.frame, again.source_frames, again.near) == (
+        made.scene, made.frame, made.source_frames, made.near,
+    )  # fmt: skip
+    pairs = [
+        (getattr(getattr(one, part), name), getattr(getattr(other, part), name))
+        for one, other in ((again, made), (again.target, made.target), (again.sources, made.sources))
+        for part in ("target", "sources", "camera", "cameras")
+        if hasattr(one, part)
+        for name in ("image", "images", "depth", "labels", "intrinsics", "cam_to_world")
+        if hasattr(getattr(one, part), name)
+    ]
+    assert len(pairs) == 8
+    assert all(one.dtype == other.dtype and torch.equal(one, other) for one, other in pairs)
+    failure = FrameFailure("scene", 3, "message")
+    assert unpack(pack(failure)) == failure
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.bool, torch.int16, torch.float32, torch.float64])
+def test_packing_keeps_odd_shapes_and_types(dtype: torch.dtype) -> None:
+    numbers = torch.arange(30).reshape(5, 6)
+    items = [numbers.to(dtype), numbers.T.to(dtype)[::2], torch.zeros(0, 3).to(dtype), torch.tensor(1).to(dtype)]
+    items += [items[0].byte()[:1], torch.ones(1).to(dtype).expand(7)]
+    again = unpack(pickle.loads(pickle.dumps(pack(items))))
+    assert all(one.dtype == other.dtype and torch.equal(one, other) for one, other in zip(again, items, strict=True))
+
+
+class Slow(KeyedExamples):
+    """Examples that take 0.1 s until `quick` have been made, then 2 ms."""
+
+    depth_range = (0.1, 1.0)
+
+    def __init__(self, made: Example | FrameFailure, quick: int) -> None:
+        super().__init__(0, 0)
+        self.made, self.left = made, quick
+
+    def __len__(self) -> int:
+        return 4
+
+    def draw(self, index: int, rng: np.random.Generator) -> Example | FrameFailure:
+        time.sleep(0.1 if self.left > 0 else 0.002)
+        self.left -= 1
+        return self.made
+
+
+def test_throughput_counts_what_comes_after_the_warm_up(scene: Scene, protocol: Protocol) -> None:
+    [made] = stream(scene, protocol, 1)
+    assert 25 < examples_per_second(Slow(made, 5), seconds=0.3, num_workers=0, warm_up=5) <= 500
+    assert examples_per_second(Slow(made, 99), seconds=0.3, num_workers=0) <= 10
+    assert examples_per_second(Slow(made, 99), seconds=0.0, num_workers=0) <= 10
+    with pytest.raises(UserError, match="no such picture"):
+        examples_per_second(Slow(FrameFailure("scene", 0, "no such picture"), 0), seconds=0.1, num_workers=0)
+
+
+def test_throughput_of_a_worker_is_measured(scene: Scene, protocol: Protocol) -> None:
+    examples = TrainingExamples([scene], protocol, seed=0, rank=0, finetune=False)
+    assert examples_per_second(examples, seconds=0.2, num_workers=1, warm_up=3) > 1

@@ -2,9 +2,10 @@
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
 from gpnerf.config import Config
 from gpnerf.data.catalogue import open_scenes
@@ -30,11 +31,12 @@ Purpose = Literal["training", "validation", "evaluation"]
 
 @dataclass(frozen=True)
 class DataSource:
-    """Opens scenes of one data set under one protocol."""
+    """Opens scenes of one data set under one protocol, each once however often it is asked for."""
 
     protocol: Protocol
     rootdir: Path
     cache: FrameCache
+    opened: dict[str, Scene] = field(default_factory=dict)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -42,12 +44,29 @@ class DataSource:
 
     def open(self, names: Sequence[str], every_sequence: bool = False) -> list[Scene]:
         """Open scenes by name."""
-        return open_scenes(self.rootdir, names, self.protocol, self.cache, every_sequence)
+        return open_scenes(self.rootdir, names, self.protocol, self.cache, every_sequence, self.opened)
+
+
+# A run's data sources by the data set's name: what it trains on and what it validates on may be the same scenes.
+_SOURCES: WeakKeyDictionary[Config, dict[str, DataSource]] = WeakKeyDictionary()
 
 
 def data_source(config: Config, dataset: str) -> DataSource:
-    """The protocol of a data set (`train_rooms`, `val_rooms`, ...) with the config's overrides."""
-    protocol = load_protocol(config.run.protocol, dataset.split("_", 1)[1], CONFIGS)
+    """The data set of a name (`train_rooms` and `val_rooms` are one) under the config's protocol and overrides.
+
+    As long as a config lives it has one source for each data set, and one cache of frames for all of them.
+    """
+    sources, name = _SOURCES.setdefault(config, {}), dataset.split("_", 1)[1]
+    if name not in sources:
+        caches = [source.cache for source in sources.values()]
+        cache = caches[0] if caches else FrameCache(int(config.data.cache_gb * _GIGABYTE))
+        sources[name] = DataSource(_protocol(config, name), config.run.rootdir, cache)
+    return sources[name]
+
+
+def _protocol(config: Config, dataset: str) -> Protocol:
+    """The protocol of a data set with the config's overrides, which its name then tells."""
+    protocol = load_protocol(config.run.protocol, dataset, CONFIGS)
     data, render = config.data, config.render
     given: dict[str, Any] = {
         "num_source_views": data.num_source_views,
@@ -60,8 +79,7 @@ def data_source(config: Config, dataset: str) -> DataSource:
     changed = {name: value for name, value in given.items() if value not in (None, getattr(protocol, name))}
     # A number under changed rules must not bear the protocol's bare name.
     described = "".join(f"+{name}={_short(value)}" for name, value in changed.items())
-    protocol = replace(protocol, **changed, name=protocol.name + described)
-    return DataSource(protocol, config.run.rootdir, FrameCache(int(data.cache_gb * _GIGABYTE)))
+    return replace(protocol, **changed, name=protocol.name + described)
 
 
 def _short(value: Any) -> str:

@@ -2,13 +2,15 @@
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from gpnerf.data.labels import LABEL_TABLE, LabelMap, label_map
+from gpnerf.data.labels import LABEL_TABLE, label_map
 from gpnerf.data.protocol import Protocol
 from gpnerf.data.replica import replica_scene
-from gpnerf.data.scannet import has_label_files, scannet_scene
+from gpnerf.data.scannet import scannet_scene
 from gpnerf.data.scene import FrameCache, Scene
 from gpnerf.errors import UserError
 
@@ -27,12 +29,18 @@ _SCENE_LISTS = ("scenes", "validation_scenes", "train_scenes")
 
 
 def open_scenes(
-    rootdir: Path, names: Sequence[str], protocol: Protocol, cache: FrameCache, every_sequence: bool = False
+    rootdir: Path,
+    names: Sequence[str],
+    protocol: Protocol,
+    cache: FrameCache,
+    every_sequence: bool = False,
+    opened: dict[str, Scene] | None = None,
 ) -> list[Scene]:
     """Open scenes of the protocol's data set under `rootdir`/data at the protocol's image size.
 
     A Replica name stands for its Sequence_1, with `every_sequence` for each sequence on disk (as scenes of their own,
-    named office_0/Sequence_2 and so on); `office_0/Sequence_2` stands for itself.
+    named office_0/Sequence_2 and so on); `office_0/Sequence_2` stands for itself. `opened` are scenes by name that
+    earlier calls for this protocol have opened: they are taken from there, others are added.
     """
     folder = rootdir / "data" / _FOLDERS[protocol.dataset]
     if absent := [name for name in names if not (folder / name).is_dir()]:
@@ -41,43 +49,33 @@ def open_scenes(
             place = folder / absent[0]
             found = f"no such scene ({len(absent)} of {len(names)} named by {_origin(names, protocol)} are missing)"
         raise _missing(place, protocol.dataset, found, folder, absent)
+    opened = {} if opened is None else opened
+    places = [(name, folder / name) for name in names]
     if protocol.dataset == "replica":
-        return _open_replica(folder, names, protocol, cache, every_sequence)
-    labelled = any(has_label_files(folder / name) for name in names)
-    labels = label_map(protocol.class_map, folder / LABEL_TABLE) if labelled else None
-    return [_open_scannet(folder / name, name, protocol, cache, labels) for name in names]
+        places = [found for name, path in places for found in _sequences(path, name, every_sequence)]
+    for name, path in places:
+        if name not in opened:
+            opened[name] = _open(path, name, protocol, cache, opened.values(), folder / LABEL_TABLE)
+    return [opened[name] for name, _ in places]
 
 
-def _open_scannet(folder: Path, name: str, protocol: Protocol, cache: FrameCache, labels: LabelMap | None) -> Scene:
-    return scannet_scene(
-        folder,
-        name=name,
-        height=protocol.height,
-        width=protocol.width,
-        label_map=labels,
-        cache=cache,
-        frame_order=protocol.frame_order,
-        compat=protocol.compat,
-    )
-
-
-def _open_replica(
-    folder: Path, names: Sequence[str], protocol: Protocol, cache: FrameCache, every_sequence: bool
-) -> list[Scene]:
-    labels = label_map(protocol.class_map, folder / LABEL_TABLE)
-    sequences = [(name, path) for scene in names for name, path in _sequences(folder / scene, scene, every_sequence)]
-    return [
-        replica_scene(
-            path,
-            name=name,
-            height=protocol.height,
-            width=protocol.width,
-            label_map=labels,
-            cache=cache,
-            compat=protocol.compat,
-        )
-        for name, path in sequences
-    ]
+def _open(path: Path, name: str, protocol: Protocol, cache: FrameCache, others: Iterable[Scene], table: Path) -> Scene:
+    """A scene with the label map of the others, or one of its own if they have none."""
+    common: dict[str, Any] = {
+        "name": name,
+        "height": protocol.height,
+        "width": protocol.width,
+        "cache": cache,
+        "compat": protocol.compat,
+    }
+    if protocol.dataset == "replica":
+        scene = replica_scene(path, **common, label_map=None)
+    else:
+        scene = scannet_scene(path, **common, label_map=None, frame_order=protocol.frame_order)
+    if not scene.has_labels:
+        return scene  # the table, which comes from elsewhere, may be missing
+    known = next((other.label_map for other in others if other.label_map is not None), None)
+    return replace(scene, label_map=known or label_map(protocol.class_map, table))
 
 
 def _sequences(folder: Path, scene: str, every: bool) -> list[tuple[str, Path]]:

@@ -4,7 +4,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from torch.utils.data import Dataset
 
 from gpnerf.data.protocol import Protocol
@@ -52,12 +51,14 @@ class TrainingExamples(KeyedExamples):
         ranges = protocol.depth_ranges
         self.near, self.far = ranges.finetuning if finetune else ranges.training
         self._held_out = [protocol.held_out(scene, finetune) for scene in scenes]
-        self._targets = [
-            (place, target)
-            for place, scene in enumerate(scenes)
-            for target in (protocol.finetuning_indices(scene) if finetune else protocol.training_indices(scene))
-        ]
-        if not self._targets:
+        self._targets = np.array(  # one array: loader processes get a copy of what may be 100,000s of pairs
+            [
+                (place, target)
+                for place, scene in enumerate(scenes)
+                for target in (protocol.finetuning_indices(scene) if finetune else protocol.training_indices(scene))
+            ]
+        )
+        if not len(self._targets):
             names = ", ".join(scene.name for scene in scenes)
             raise UserError(f"expected frames to train on, found none in the scenes [{names}]; name others")
         for place, scene in enumerate(scenes):  # the middle frame has most neighbours that are too near
@@ -72,7 +73,7 @@ class TrainingExamples(KeyedExamples):
 
     def draw(self, index: int, rng: np.random.Generator) -> Example | FrameFailure:
         """The `index`-th target with sources drawn by `rng`; a failure if one of its files cannot be read."""
-        place, target = self._targets[index]
+        place, target = self._targets[index].tolist()
         scene = self.scenes[place]
         try:
             allowed = self.protocol.allowed_sources(scene, target, self._held_out[place])
@@ -141,7 +142,7 @@ def make_example(scene: Scene, target: int, sources: list[int], near: float, far
             depth=scene.depth(target),
             labels=scene.labels(target),
         ),
-        sources=SourceViews(scene.cameras(sources), torch.stack([scene.image(source) for source in sources])),
+        sources=SourceViews(scene.cameras(sources), scene.images(sources)),
         source_frames=tuple(scene.numbers[sources].tolist()),
         near=near,
         far=far,

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,10 @@ from jaxtyping import Int, Int64
 from gpnerf.errors import UserError
 
 LABEL_TABLE = "scannetv2-labels.combined.tsv"
+
+# Label files have 8 or 16 bits, so that a table over all their ids is small.
+_RAW_IDS = 2**16
+_UNKNOWN = -1
 
 # nyu40 id -> class, in the order of the 20 training ids of the ScanNet benchmark.
 _SCANNET_CLASSES = {
@@ -53,12 +58,23 @@ class LabelMap:
 
     def to_train(self, raw: Int[np.ndarray, "height width"]) -> Int64[np.ndarray, "height width"]:
         """Training ids of an image of raw ids; ids that are not in the map become `ignore`."""
-        at = np.searchsorted(self.raw_ids, raw).clip(max=len(self.raw_ids) - 1)
-        return np.where(self.raw_ids[at] == raw, self.train_ids[at], self.ignore)
+        train = self._look_up(raw)
+        return np.where(train == _UNKNOWN, self.ignore, train)
 
     def strangers(self, raw: Int[np.ndarray, "height width"]) -> list[int]:
         """The raw ids of an image that a closed map does not know; empty for an open map."""
-        return np.setdiff1d(raw, self.raw_ids).tolist() if self.closed else []
+        return np.unique(raw[self._look_up(raw) == _UNKNOWN]).tolist() if self.closed else []
+
+    def _look_up(self, raw: Int[np.ndarray, "height width"]) -> Int64[np.ndarray, "height width"]:
+        last = len(self._table) - 1  # stands for every number outside the table
+        return self._table[np.where((raw >= 0) & (raw < last), raw, last)]
+
+    @cached_property
+    def _table(self) -> Int64[np.ndarray, "entries"]:
+        possible = (self.raw_ids >= 0) & (self.raw_ids < _RAW_IDS)
+        table = np.full(self.raw_ids[possible].max(initial=0) + 2, _UNKNOWN)
+        table[self.raw_ids[possible]] = self.train_ids[possible]
+        return table
 
 
 def label_map(class_map: str, table: Path) -> LabelMap:

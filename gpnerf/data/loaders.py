@@ -6,9 +6,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import cv2
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from gpnerf.data.dataset import EvaluationExamples, Key, KeyedExamples
+from gpnerf.data.packing import Packed, pack, unpack
 from gpnerf.structures import Example, FrameFailure
 
 
@@ -17,7 +18,9 @@ def training_loader(
 ) -> Iterator[Example | FrameFailure]:
     """An endless stream of this rank's examples, from the `start_step`-th on."""
     sampler = EndlessSampler(len(examples), examples.seed, examples.rank, world_size, start_step)
-    return iter(_loader(examples, sampler, num_workers))
+    if not num_workers:
+        return map(examples.__getitem__, sampler)
+    return map(unpack, _loader(_PackedExamples(examples), sampler, num_workers))
 
 
 def evaluation_loader(examples: EvaluationExamples, *, rank: int, world_size: int) -> Iterator[Example]:
@@ -57,17 +60,27 @@ class EndlessSampler(Sampler[Key]):
             place += self.stride
 
 
-def _loader(examples: object, sampler: object, num_workers: int) -> DataLoader:
+class _PackedExamples(Dataset[Packed]):
+    """What loader processes send."""
+
+    def __init__(self, examples: KeyedExamples) -> None:
+        self.examples = examples
+
+    def __getitem__(self, key: Key) -> Packed:
+        return pack(self.examples[key])
+
+
+def _loader(examples: _PackedExamples, sampler: EndlessSampler, num_workers: int) -> DataLoader:
     return DataLoader(
-        examples,  # type: ignore[arg-type]
+        examples,
         batch_size=None,
-        sampler=sampler,  # type: ignore[arg-type]
+        sampler=sampler,
         num_workers=num_workers,
         worker_init_fn=_one_thread,
         # Its own: the loader would draw its workers' base seed from torch's global generator.
         generator=torch.Generator(),
         # A forked copy of a process that has computed with threads can hang.
-        multiprocessing_context="forkserver" if num_workers else None,
+        multiprocessing_context="forkserver",
     )
 
 

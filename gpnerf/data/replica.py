@@ -24,7 +24,14 @@ _RELEASED_INTRINSICS = ((320.0, 0.0, 320.0), (0.0, 319.5, 229.5), (0.0, 0.0, 1.0
 
 
 def replica_scene(
-    folder: Path, *, name: str, height: int, width: int, label_map: LabelMap, cache: FrameCache, compat: str = "none"
+    folder: Path,
+    *,
+    name: str,
+    height: int,
+    width: int,
+    label_map: LabelMap | None,
+    cache: FrameCache,
+    compat: str = "none",
 ) -> Scene:
     """Open `folder` = one sequence: rgb/, traj_w_c.txt and, if there, depth/, semantic_class/, semantic_instance/.
 

@@ -11,8 +11,8 @@ from gpnerf.data.files import (
     find_series,
     first_image_size,
     first_of,
-    has_png_files,
     optional_series,
+    read_many,
     read_matrix,
     rescale_intrinsics,
 )
@@ -65,13 +65,9 @@ def scannet_scene(
     )
 
 
-def has_label_files(folder: Path) -> bool:
-    """Whether a scene folder comes with labels, so that a label table is needed."""
-    return has_png_files(folder / "label-filt")
-
-
 def _usable_poses(folder: Path, name: str, numbers: list[int]) -> dict[int, Float[np.ndarray, "4 4"]]:
-    poses = {n: read_matrix(folder / "pose" / f"{n}.txt", f"camera-to-world pose of frame {n}") for n in numbers}
+    read = read_many(lambda n: read_matrix(folder / "pose" / f"{n}.txt", f"camera-to-world pose of frame {n}"), numbers)
+    poses = dict(zip(numbers, read, strict=True))
     usable = {n: pose for n, pose in poses.items() if np.isfinite(pose).all()}
     if dropped := [n for n in poses if n not in usable]:
         logger.warning(

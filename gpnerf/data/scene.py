@@ -17,15 +17,22 @@ from gpnerf.errors import UserError
 from gpnerf.structures import Cameras
 
 _MILLIMETRES = 1000.0
+_WHITE = 255.0
 
 
 class FrameCache:
-    """Decoded and resized frames of one process, least recently used out first, within a number of bytes."""
+    """Decoded and resized frames of one process, least recently used out first, within a number of bytes.
+
+    A pickled copy, as loader processes get it, is empty: each process decodes what it needs.
+    """
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self.size = 0
         self._arrays: OrderedDict[Hashable, np.ndarray] = OrderedDict()
+
+    def __reduce__(self) -> tuple[type, tuple[int]]:
+        return type(self), (self.capacity,)
 
     def get(self, key: Hashable, make: Callable[[], np.ndarray]) -> np.ndarray:
         """The array kept under `key`, made first if need be."""
@@ -92,8 +99,12 @@ class Scene:
 
     def image(self, index: int) -> Float[Tensor, "3 height width"]:
         """RGB in [0, 1]."""
-        colour = self._cached(self.files.colour, index, self._read_colour)
-        return torch.from_numpy(colour.transpose(2, 0, 1).copy())
+        return self.images([index])[0]
+
+    def images(self, indices: list[int]) -> Float[Tensor, "frames 3 height width"]:
+        """RGB in [0, 1] of several frames."""
+        frames = [self._cached(self.files.colour, index, self._read_colour) for index in indices]
+        return torch.from_numpy(np.stack(frames))
 
     def depth(self, index: int) -> Float[Tensor, "height width"] | None:
         """Metres along the camera axis, 0 where unknown; None for a frame without the file."""
@@ -119,14 +130,14 @@ class Scene:
         path = series.path(int(self.numbers[index]))
         return self.cache.get((path, self.form, self.strict_labels), lambda: read(path))
 
-    def _read_colour(self, path: Path) -> Float[np.ndarray, "height width 3"]:
+    def _read_colour(self, path: Path) -> Float[np.ndarray, "3 height width"]:
         image = decode_colour(path)
         if image.shape[:2] != self.file_size:
             found, expected = (f"{width}x{height}" for height, width in (image.shape[:2], self.file_size))
             raise UserError(f"{path}: expected {expected} pixels like the scene's other frames, found {found}")
-        if image.shape[:2] == (self.form.height, self.form.width):
-            return image
-        return blur_and_resize(image, self.form.height, self.form.width, self.form.blur_scale)
+        if image.shape[:2] != (self.form.height, self.form.width):
+            image = blur_and_resize(image, self.form.height, self.form.width, self.form.blur_scale)
+        return np.ascontiguousarray(image.transpose(2, 0, 1)) / np.float32(_WHITE)
 
     def _read_map(self, path: Path) -> np.ndarray:
         return resize_nearest(decode_map(path), self.form.height, self.form.width, self.form.centred)
