@@ -7,7 +7,8 @@
               torchrun --nnodes=2 --nproc_per_node=8 --rdzv_backend=c10d --rdzv_endpoint=HOST:29500 \\
                   ft_gpnerf.py --config configs/gnt_scannet_ft.txt ...
 
-Every scene has a folder of its own in out/<expname>, with its checkpoints and its result.
+Every scene has a folder of its own in out/<expname>, with its checkpoints and its result; the table over all scenes is
+in out/<expname>/summary.md. The same command goes on where a stopped run was; finished scenes are not repeated.
 """
 
 import sys
@@ -15,11 +16,14 @@ import sys
 from gpnerf.assembly import build_finetuning
 from gpnerf.config import parse
 from gpnerf.errors import run_script
+from gpnerf.evaluation import summary_table
 
 
 def main() -> None:
     run = build_finetuning(parse(sys.argv[1:]))
-    run.run()
+    results = run.run()
+    if run.context.is_main:
+        sys.stdout.write(f"{summary_table(results)}\nresults and pictures: {run.folder}\n")
     run.context.shutdown()
 
 

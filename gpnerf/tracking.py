@@ -5,6 +5,7 @@ import json
 import logging
 import math
 from collections.abc import Mapping
+from logging.handlers import MemoryHandler
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,60 @@ from gpnerf.errors import UserError
 _PACKAGE_LOGGER = logging.getLogger("gpnerf")
 
 
+def hold_log() -> None:
+    """From now on keep the package's log, for `write_log`: a run that fails before it starts leaves no folder."""
+    close_log()
+    _PACKAGE_LOGGER.addHandler(_RunLog())
+
+
+def write_log(folder: Path) -> None:
+    """Write what is kept of the log, and from now on all of it, to the `log.txt` of a run's folder."""
+    for log in _run_logs():
+        log.write_to(folder / "log.txt")
+
+
+def close_log() -> None:
+    """Finish the log of the run."""
+    for log in _run_logs():
+        _PACKAGE_LOGGER.removeHandler(log)
+        log.close()
+
+
+class _RunLog(MemoryHandler):
+    """Keeps records until there is a file to write them to."""
+
+    def __init__(self) -> None:
+        super().__init__(capacity=1, flushLevel=logging.NOTSET, flushOnClose=False)
+
+    def write_to(self, path: Path) -> None:
+        if self.target is not None:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = _File(path, encoding="utf-8")
+        file.setFormatter(logging.Formatter("%(asctime)s %(levelname).1s %(message)s"))
+        self.setTarget(file)
+        self.flush()
+
+    def close(self) -> None:
+        target = self.target
+        super().close()
+        if target is not None:
+            target.close()
+
+
+class _File(logging.FileHandler):
+    """Raises what `logging` would print between the program's own lines, as a full disk."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        raise
+
+
+def _run_logs() -> list[_RunLog]:
+    return [handler for handler in _PACKAGE_LOGGER.handlers if isinstance(handler, _RunLog)]
+
+
 class Tracker:
-    """Writes to `folder`: `losses.jsonl`, `log.txt` and TensorBoard's files; nothing at all when not `enabled`.
+    """Writes to `folder`: `losses.jsonl` and TensorBoard's files; nothing at all when not `enabled`.
 
     `step` is the step that the run continues from: what an interrupted run wrote beyond it is dropped, so that the
     curves of a run that was stopped and continued are those of a run that never stopped. Use it as a context manager
@@ -34,9 +87,6 @@ class Tracker:
         _drop_beyond(self._scalars_path, step)
         self._scalars_file = self._scalars_path.open("a", encoding="utf-8")
         self._board = SummaryWriter(str(folder), purge_step=step + 1)
-        self._log = logging.FileHandler(folder / "log.txt", encoding="utf-8")
-        self._log.setFormatter(logging.Formatter("%(asctime)s %(levelname).1s %(message)s"))
-        _PACKAGE_LOGGER.addHandler(self._log)
 
     def __enter__(self) -> "Tracker":
         return self
@@ -61,10 +111,11 @@ class Tracker:
         except OSError as error:
             raise UserError(f"{self._scalars_path}: cannot be written ({error.strerror}); free some space") from error
 
-    def speed(self, step: int, rays_per_second: float) -> None:
-        """Record the speed, in TensorBoard only: it differs from run to run, which `losses.jsonl` must not."""
+    def speed(self, step: int, values: Mapping[str, float]) -> None:
+        """Record timings, in TensorBoard only: they differ from run to run, which `losses.jsonl` must not."""
         if self._enabled:
-            self._board.add_scalar("rays_per_second", rays_per_second, step)
+            for name, value in values.items():
+                self._board.add_scalar(name, value, step)
 
     def image(self, step: int, name: str, image: UInt8[np.ndarray, "height width 3"]) -> None:
         """Record a picture of one step, 8-bit RGB."""
@@ -78,8 +129,6 @@ class Tracker:
             with contextlib.suppress(OSError):  # a line that the disk had no room for was reported when it was written
                 self._scalars_file.close()
             self._board.close()
-            _PACKAGE_LOGGER.removeHandler(self._log)
-            self._log.close()
 
 
 def _drop_beyond(path: Path, step: int) -> None:

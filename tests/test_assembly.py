@@ -2,15 +2,13 @@
 
 import json
 import logging
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from tiny_model import model
-from tiny_runs import REPOSITORY, flags, training
+from tiny_runs import flags, training
 from tiny_scenes import write_scannet
 
 from gpnerf.assembly import build_evaluation
@@ -126,14 +124,3 @@ def test_evaluation_says_when_training_labels_were_not_counted(root: Path, caplo
     with caplog.at_level(logging.INFO):
         build_evaluation(parse(flags(root, "--ckpt_path", root / "bare.pth")))
     assert any("without counts of training labels" in record.getMessage() for record in caplog.records)
-
-
-@pytest.mark.slow
-def test_two_processes_train_and_evaluate(root: Path) -> None:
-    """A smoke test: both ranks run, one writes."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    run = [*command, "train_gpnerf.py", *flags(root, "--expname", "two")]
-    done = subprocess.run(run, cwd=REPOSITORY, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert (root / "out/two/model_000003.pth").is_file()
-    assert list((root / "out/two/validation").rglob("metrics.json"))

@@ -5,13 +5,18 @@ import os
 import socket
 import subprocess
 import sys
+from itertools import combinations, islice
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from gpnerf.data.dataset import KeyedExamples, MixedExamples
+from gpnerf.data.loaders import EndlessSampler
 from gpnerf.distributed import Context, context, count_gpus, init, select_device
 from gpnerf.errors import UserError
+from gpnerf.structures import FrameFailure
 
 ROOT = Path(__file__).parent.parent
 CPU = torch.device("cpu")
@@ -22,7 +27,7 @@ WORKER = """
 import torch
 from gpnerf.distributed import init
 here = init(torch.device("cpu"))
-same = [here.all_finite(value, torch.device("cpu")) for value in (True, here.rank != 1, here.rank == 7)]
+same = here.everywhere(torch.device("cpu"), True, here.rank != 1, here.rank == 7)
 here.barrier()
 print(here.rank, here.world_size, here.is_main, *same)
 here.shutdown()
@@ -62,7 +67,7 @@ def test_srun_over_machines_needs_a_meeting_point() -> None:
 def test_process_alone_joins_nothing() -> None:
     alone = init(CPU, environ={})
     assert alone.is_main
-    assert [alone.all_finite(value, CPU) for value in (True, False)] == [True, False]
+    assert alone.everywhere(CPU, True, False) == [True, False]
     alone.barrier()
     alone.shutdown()
     assert not torch.distributed.is_initialized()
@@ -87,6 +92,39 @@ def test_two_processes_agree(launcher: str) -> None:
         ["0", "2", "True", "True", "False", "False"],
         ["1", "2", "False", "True", "False", "False"],
     ]
+
+
+class _Numbers(KeyedExamples):
+    """Examples that are nothing but the name of their set and their number."""
+
+    def __init__(self, name: str, count: int, rank: int) -> None:
+        super().__init__(seed=0, rank=rank)
+        self.name, self.count = name, count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def draw(self, index: int, rng: np.random.Generator) -> FrameFailure:
+        return FrameFailure(self.name, index, "")
+
+    @property
+    def depth_range(self) -> tuple[float, float]:
+        return 0.1, 10.0
+
+
+@pytest.mark.parametrize("world", [2, 3])
+def test_no_two_ranks_see_the_same_targets_and_mixtures_keep_their_weights(world: int) -> None:
+    count = 900
+    seen = []
+    for rank in range(world):
+        mixed = MixedExamples([_Numbers("small", 40, rank), _Numbers("large", 400, rank)], [3.0, 1.0])
+        keys = islice(EndlessSampler(len(mixed), mixed.seed, rank, world, 0), count)
+        seen.append([(item.scene, item.frame) for item in (mixed[key] for key in keys)])
+        assert sum(scene == "small" for scene, _ in seen[rank]) / count == pytest.approx(0.75, abs=0.05)
+    for one, other in combinations(seen, 2):
+        same = sum(a == b for a, b in zip(one, other, strict=True)) / count
+        assert same == pytest.approx(0.75**2 / 40 + 0.25**2 / 400, abs=0.02)  # by chance
+        assert set(one[:60]) != set(other[:60])
 
 
 def select(
@@ -136,6 +174,16 @@ def test_cpu_is_taken_quietly_where_it_is_expected(caplog: pytest.LogCaptureFixt
 def test_cuda_without_a_gpu_is_an_error(environ: dict[str, str], present: int) -> None:
     with pytest.raises(UserError, match=r"--device cuda: expected a GPU, found none.*CUDA_VISIBLE_DEVICES"):
         select("cuda", environ, 0, present)
+
+
+@pytest.mark.parametrize("name", ["SLURM_GPUS_PER_TASK", "SLURM_GPU_BIND"])
+def test_a_slurm_task_with_a_gpu_of_its_own_takes_it(name: str) -> None:
+    assert select("auto", SLURM | {name: "1"}, 1, 8) == torch.device("cuda", 0)
+    assert select("auto", SLURM | {name: "1"}, 8, 8) == torch.device("cuda", 1)  # where they are not bound
+    with pytest.raises(UserError, match="has no GPU"):
+        select("auto", SLURM | TORCHRUN | {name: "1"}, 1, 8)  # torchrun's processes share what srun gave it
+    with pytest.raises(UserError, match="has no GPU"):
+        select("auto", SLURM, 1, 8)
 
 
 @pytest.mark.parametrize("requested", ["auto", "cuda"])

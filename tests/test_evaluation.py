@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import threading
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +15,6 @@ from tiny_scenes import SCANNET_TABLE
 from gpnerf.assembly import build_evaluation
 from gpnerf.assembly.evaluation import EvaluationRun
 from gpnerf.config import parse
-from gpnerf.distributed import Context
-from gpnerf.errors import UserError
 
 pytest_plugins = ["run_fixtures"]
 pytestmark = pytest.mark.usefixtures("tiny_setting")
@@ -176,73 +172,3 @@ def test_evaluated_twice_gives_the_same_file(evaluated: Path, results: dict[str,
     evaluation(evaluated, "--render_stride", 1).run()
     repeated = json.loads((folder_of(evaluated) / "metrics.json").read_text())
     assert timeless(repeated) == timeless(results)
-
-
-@dataclass(frozen=True)
-class _Threads(Context):
-    """Two ranks in the threads of one process."""
-
-    meeting: Any = None
-    parts: Any = None
-
-    def barrier(self) -> None:
-        self.meeting.wait(timeout=60)
-
-    def gather(self, part: Any) -> list[Any]:
-        self.parts[self.rank] = part
-        self.barrier()
-        gathered = list(self.parts)
-        self.barrier()
-        return gathered
-
-
-def test_two_ranks_find_what_one_finds(root: Path, tmp_path: Path) -> None:
-    alone = evaluation(root).run()
-    meeting, parts, found = threading.Barrier(2), [None, None], {}
-
-    def rank(number: int) -> None:
-        run = evaluation(root)
-        elsewhere = replace(run.settings, folder=tmp_path / "shared")
-        found[number] = replace(run, settings=elsewhere, context=_Threads(number, 2, number, meeting, parts)).run()
-
-    threads = [threading.Thread(target=rank, args=(number,)) for number in (0, 1)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    written = json.loads((tmp_path / "shared" / "metrics.json").read_text())
-    assert timeless(written) == timeless(json.loads(json.dumps(alone)))
-    assert timeless(found[0]) == timeless(found[1]) == timeless(alone)
-    assert len(list((tmp_path / "shared").rglob("rgb_*.png"))) == len(views())
-
-
-def test_ckpt_path_wins_over_the_run_folder(root: Path) -> None:
-    start = root / "out/gpnerf/model_000003.pth"
-    assert evaluation(root, "--ckpt_path", start).settings.checkpoint["path"] == str(start)
-    assert evaluation(root).settings.checkpoint["step"] == 6
-    for name in ("gpnerf", "absent"):
-        with pytest.raises(UserError, match=r"nowhere.pth: no such checkpoint"):
-            evaluation(root, "--expname", name, "--ckpt_path", root / "nowhere.pth")
-    with pytest.raises(UserError, match=r"out/absent: no checkpoint to evaluate.*--ckpt_path"):
-        evaluation(root, "--expname", "absent")
-
-
-def test_scene_without_labels_is_scored_by_colour_and_depth(root: Path, caplog: pytest.LogCaptureFixture) -> None:
-    bare, labelled = EVALUATION_SCENES
-    shutil.rmtree(root / "data/rooms" / bare / "label-filt")
-    results = evaluation(root).run()
-    assert [r.message for r in caplog.records if "colour and depth only" in r.message] == [
-        f"{bare} has no label files: colour and depth only are scored"
-    ]
-    mean = results["scenes"][bare]["mean"]
-    assert mean["psnr"] is not None and mean["depth_rmse"] is not None
-    assert not any("miou" in name or "accuracy" in name for name in mean)
-    for name in ("miou", "miou_dataset", "miou_query"):
-        assert results["overall"][name] == results["scenes"][labelled]["mean"][name] is not None
-
-
-def test_without_depth_files_depth_is_not_scored(root: Path) -> None:
-    for scene in EVALUATION_SCENES:
-        shutil.rmtree(root / "data/rooms" / scene / "depth")
-    overall = evaluation(root).run()["overall"]
-    assert overall["psnr"] is not None and "depth_rmse" not in overall

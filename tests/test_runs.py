@@ -6,16 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_runs import EVALUATION_FRAMES, EVALUATION_SCENES, assert_same_content, flags, training
+from tiny_runs import assert_same_content, flags, training
 
-from gpnerf.assembly import build_finetuning
 from gpnerf.checkpoint import load_checkpoint
 from gpnerf.config import parse
 from gpnerf.errors import UserError
-from gpnerf.training import loop
-
-FROZEN = ("--lrate_gnt", 0, "--lrate_feature", 0, "--lrate_semantic", 0)
-
 
 pytest_plugins = ["run_fixtures"]
 pytestmark = pytest.mark.usefixtures("tiny_setting")
@@ -140,42 +135,3 @@ def test_the_configs_schedule_goes_on_from_where_the_checkpoints_was(root: Path)
 def test_missing_start_is_an_error(root: Path) -> None:
     with pytest.raises(UserError, match=r"absent.pth: no such checkpoint; check --ckpt_path"):
         training(root, "--expname", "from", "--ckpt_path", root / "absent.pth")
-
-
-def test_finetuning_starts_each_scene_from_the_general_weights(root: Path) -> None:
-    start = root / "out/gpnerf/model_000006.pth"
-    config = parse(flags(root, "--expname", "ft", "--ckpt_path", start, "--no_load_opt", *FROZEN))
-    results = build_finetuning(config).run()
-    assert list(results) == list(EVALUATION_SCENES)
-    for scene in EVALUATION_SCENES:
-        folder = root / "out/ft" / scene
-        written = json.loads(next(folder.glob("eval/*/metrics.json")).read_text())
-        assert list(written["scenes"]) == [scene]
-        assert written["overall"] == results[scene]["overall"]
-        assert written["checkpoint"]["path"] == str(folder / "model_000003.pth")
-        # With rates of 0 the weights are still those at the start, for the second scene too.
-        assert_same_content(checkpoint(root, 3, f"ft/{scene}")["model"], checkpoint(root, 6)["model"])
-
-
-def test_finetuning_never_learns_from_evaluation_frames(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: dict[str, set[int]] = {}
-
-    def watched(state: object, examples: list, *rest: object) -> object:
-        for example in examples:
-            seen.setdefault(example.scene, set()).update((example.frame, *example.source_frames))
-        return train_step(state, examples, *rest)
-
-    train_step = loop.train_step
-    monkeypatch.setattr(loop, "train_step", watched)
-    start = root / "out/gpnerf/model_000003.pth"
-    more = ("--expname", "ft", "--ckpt_path", start, "--total_step", 12, "--save_interval", 12, "--i_print", 12)
-    build_finetuning(parse(flags(root, *more))).run()
-    assert set(seen) == set(EVALUATION_SCENES)
-    for frames in seen.values():
-        assert len(frames) > 8
-        assert not frames & EVALUATION_FRAMES
-
-
-def test_finetuning_needs_a_start(root: Path) -> None:
-    with pytest.raises(UserError, match="--ckpt_path"):
-        build_finetuning(parse(flags(root)))

@@ -1,5 +1,6 @@
 """What the tracker leaves on disk, and that a continued run leaves what an unbroken one would."""
 
+import contextlib
 import json
 import logging
 import math
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from gpnerf.errors import UserError
-from gpnerf.tracking import Tracker
+from gpnerf.tracking import Tracker, close_log, hold_log, write_log
 
 
 def lines(folder: Path) -> list[dict]:
@@ -81,16 +82,56 @@ def test_pictures_reach_the_board_unchanged(tmp_path: Path) -> None:
     np.testing.assert_array_equal(imageio.imread(event.encoded_image_string, extension=".png"), picture)
 
 
-def test_package_log_goes_to_the_folder_until_closed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_package_log_is_kept_until_there_is_a_folder_and_written_until_closed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
-    tracker = Tracker(tmp_path, enabled=True)
-    logging.getLogger("gpnerf.training").info("step 1")
-    tracker.close()
-    tracker.close()
-    logging.getLogger("gpnerf.training").info("after")
-    text = (tmp_path / "log.txt").read_text()
-    assert "step 1" in text
-    assert "after" not in text
+    log, folder = logging.getLogger("gpnerf.training"), tmp_path / "run"
+    hold_log()
+    log.info("before")
+    assert not list(tmp_path.iterdir())
+    write_log(folder)
+    log.info("step 1")
+    write_log(tmp_path / "scene")  # a part of the same run
+    log.info("step 2")
+    close_log()
+    close_log()
+    log.info("after")
+    assert [line.split(" I ")[1] for line in (folder / "log.txt").read_text().splitlines()] == [
+        "before", "step 1", "step 2"
+    ]  # fmt: skip
+    assert not (tmp_path / "scene").exists()
+
+
+def test_a_new_run_ends_the_log_of_the_one_before(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    for name in ("one", "two"):
+        hold_log()
+        write_log(tmp_path / name)
+        logging.getLogger("gpnerf.training").info(name)
+    close_log()
+    assert [(tmp_path / name / "log.txt").read_text().count("I ") for name in ("one", "two")] == [1, 1]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_log_that_the_disk_has_no_room_for_is_an_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    (tmp_path / "log.txt").symlink_to("/dev/full")
+    hold_log()
+    write_log(tmp_path)
+    try:
+        with pytest.raises(OSError, match="No space left"):
+            logging.getLogger("gpnerf.training").info("step 1")
+    finally:
+        with contextlib.suppress(OSError):
+            close_log()
+
+
+def test_timings_are_on_the_board_only(tmp_path: Path) -> None:
+    with Tracker(tmp_path, enabled=True) as tracker:
+        tracker.speed(3, {"data_seconds_per_step": 0.5})
+    assert [(event.step, event.value) for event in board(tmp_path).Scalars("data_seconds_per_step")] == [(3, 0.5)]
+    assert lines(tmp_path) == []
 
 
 def test_disabled_tracker_writes_nothing(tmp_path: Path) -> None:

@@ -46,7 +46,8 @@ def step(run: TrainingRun, batch: list[Example], **changes: object) -> StepRepor
 
 def fitted(run: TrainingRun, stream: Iterable[Example | FrameFailure], steps: int) -> None:
     fit(
-        run.state, iter(stream), build_objective(run.config, CLASSES, finetuning=True), step_settings(run.config),
+        run.state, lambda start: iter(stream), build_objective(run.config, CLASSES, finetuning=True),
+        step_settings(run.config),
         Schedule(total=steps, log_every=1, save_every=10**6, accumulate=1), Tracker(run.folder, enabled=False),
         run.context, run.device, save=lambda: None, validate=lambda: None,
     )  # fmt: skip

@@ -10,6 +10,7 @@ from tiny_scenes import write_label_table, write_scannet
 
 from gpnerf.assembly import build_training
 from gpnerf.assembly.training import TrainingRun
+from gpnerf.checkpoint import load_checkpoint
 from gpnerf.config import parse
 
 REPOSITORY = Path(__file__).parent.parent
@@ -47,6 +48,21 @@ def flags(root: Path, *more: object) -> list[str]:
 def training(root: Path, *more: object) -> TrainingRun:
     """A training run under `root`, not started yet."""
     return build_training(parse(flags(root, *more)))
+
+
+def losses(root: Path, name: str) -> list[str]:
+    """The logged lines of a run."""
+    return (root / "out" / name / "losses.jsonl").read_text().splitlines()
+
+
+def steps(root: Path, name: str) -> list[int]:
+    """The steps of the checkpoints in a run's folder."""
+    return sorted(int(path.stem[6:]) for path in (root / "out" / name).glob("model_*.pth"))
+
+
+def checkpoint(root: Path, name: str, step: int) -> dict[str, Any]:
+    """The content of a run's checkpoint."""
+    return load_checkpoint(root / "out" / name / f"model_{step:06d}.pth")
 
 
 def tensors(content: Any, place: str = "") -> Iterator[tuple[str, torch.Tensor]]:

@@ -12,8 +12,8 @@ from torch import Tensor
 from gpnerf import distributed
 from gpnerf.assembly.data import DataSource, data_source, scene_names
 from gpnerf.assembly.model import Architecture, class_count
-from gpnerf.assembly.run_folder import run_folder
-from gpnerf.checkpoint import load_checkpoint, load_weights, newest_checkpoint
+from gpnerf.assembly.run_folder import find_newest, run_folder
+from gpnerf.checkpoint import load_checkpoint, load_weights
 from gpnerf.config import Config
 from gpnerf.data.scene import Scene
 from gpnerf.distributed import Context
@@ -21,6 +21,7 @@ from gpnerf.errors import UserError
 from gpnerf.evaluation import SCORES, EvaluationSettings, evaluate
 from gpnerf.evaluation.view import ViewSettings
 from gpnerf.models.gpnerf import GPNeRF
+from gpnerf.rendering import Chunking
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ def build_evaluation(config: Config) -> EvaluationRun:
     source = data_source(config, config.data.eval_dataset)
     scenes = source.open(scene_names(config, source.protocol, "evaluation"))
     folder = run_folder(config)
-    path = config.optim.ckpt_path or newest_checkpoint(folder)
+    path = config.optim.ckpt_path or find_newest(folder, context)
     if path is None:
         raise UserError(f"{folder}: no checkpoint to evaluate; name one with --ckpt_path or train with this --expname")
     content = load_checkpoint(path)
@@ -59,7 +60,7 @@ def build_evaluation(config: Config) -> EvaluationRun:
         config,
         source,
         folder / "eval" / source.protocol.name,
-        describe_checkpoint(path, content.get("step")),
+        describe_checkpoint(path, content.get("step"), context),
         content.get("class_counts"),
     )
     return EvaluationRun(model.to(device), scenes, source, settings, context, device)
@@ -79,7 +80,7 @@ def evaluation_settings(
         _log.info("the weights come without counts of training labels: no score of the commonest class everywhere")
     view = ViewSettings(
         stride=source.protocol.render_stride,
-        chunk_size=config.render.chunk_size,
+        chunking=Chunking(config.render.chunk_size, config.render.memory_budget),
         amp=config.render.amp,
         compat=source.protocol.compat,
         class_names=source.class_names,
@@ -88,8 +89,10 @@ def evaluation_settings(
     return EvaluationSettings(view, folder, checkpoint)
 
 
-def describe_checkpoint(path: Path, step: int | None) -> dict[str, Any]:
-    """Path, step and SHA-256 of a checkpoint file."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+def describe_checkpoint(path: Path, step: int | None, context: Context) -> dict[str, Any]:
+    """Path, step and SHA-256 of a checkpoint file; only the process that writes the results reads it for that."""
+    digest = None
+    if context.is_main:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {"path": str(path), "step": step, "sha256": digest}

@@ -2,65 +2,95 @@
 
 import logging
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from gpnerf import distributed
 from gpnerf.assembly.data import DataSource, data_source, require_truth, scene_names
 from gpnerf.assembly.evaluation import EvaluationRun, describe_checkpoint, evaluation_settings
 from gpnerf.assembly.run_folder import run_folder
-from gpnerf.assembly.training import assemble_training
-from gpnerf.checkpoint import checkpoint_path
+from gpnerf.assembly.training import assemble_training, join
+from gpnerf.checkpoint import checkpoint_path, load_checkpoint
 from gpnerf.config import Config
 from gpnerf.data.dataset import TrainingExamples
+from gpnerf.data.protocol import resolve
 from gpnerf.data.scene import Scene
 from gpnerf.distributed import Context
 from gpnerf.errors import UserError
+from gpnerf.evaluation import best_on_test, join_scenes, read_result, write_results
+from gpnerf.tracking import write_log
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class FinetuningRun:
-    """Fine-tunes and evaluates scene after scene, each from the same starting weights."""
+    """Fine-tunes and evaluates scene after scene, each from the same starting weights.
+
+    A run that was stopped goes on in the scene where it was; what is finished is not repeated. `start` describes the
+    starting weights.
+    """
 
     config: Config
+    folder: Path
     scenes: list[Scene]
     source: DataSource
+    start: dict[str, Any]
     context: Context
     device: torch.device
 
-    def run(self) -> dict[str, dict[str, Any]]:
-        """Results (the content of `metrics.json`) by scene."""
-        return {scene.name: self._run_scene(scene) for scene in self.scenes}
+    def run(self) -> dict[str, Any]:
+        """The content of the `metrics.json` over all scenes."""
+        source = self.source
+        write_log(self.folder)
+        results = {scene.name: self._run_scene(scene) for scene in self.scenes}
+        described = resolve(source.protocol, self.scenes)
+        joined = join_scenes(described, self.start, results, source.class_names, self.device)
+        if self.config.run.protocol == "release":
+            joined["best_on_test"] = {
+                scene: best_on_test(scene, last, self.folder / scene / "validation") for scene, last in results.items()
+            }
+        if self.context.is_main:
+            write_results(self.folder, joined)
+        return joined
 
     def _run_scene(self, scene: Scene) -> dict[str, Any]:
-        config, source = self.config, self.source
-        _log.info("fine-tuning on %s", scene.name)
-        folder = run_folder(config) / scene.name
+        config, source, context = self.config, self.source, self.context
+        folder = self.folder / scene.name
         require_truth([scene], config.loss.semantic_loss_scale)
-        examples = TrainingExamples(
-            [scene], source.protocol, seed=config.run.seed, rank=self.context.rank, finetune=True
-        )
+        examples = TrainingExamples([scene], source.protocol, seed=config.run.seed, rank=context.rank, finetune=True)
         training = assemble_training(
-            config, folder, examples, source.class_names, self.context, self.device, finetune_on=scene.name
+            config,
+            folder,
+            examples,
+            source.class_names,
+            context,
+            self.device,
+            finetune_on=scene.name,
+            start_digest=self.start["sha256"],
         )
+        _log.info("fine-tuning on %s from step %d", scene.name, training.state.step)
         training.run()
-        last = describe_checkpoint(checkpoint_path(folder, training.state.step), training.state.step)
-        settings = evaluation_settings(
-            config, source, folder / "eval" / source.protocol.name, last, training.state.class_counts
-        )
-        model = training.state.model
-        return EvaluationRun(model, [scene], source, settings, self.context, self.device).run()  # type: ignore[arg-type]
+        state = training.state
+        last = describe_checkpoint(checkpoint_path(folder, state.step), state.step, context)
+        evaluated = folder / "eval" / source.protocol.name
+        finished = read_result(evaluated, resolve(source.protocol, [scene]), last) if context.is_main else None
+        if finished := context.gather(finished)[0]:
+            _log.info("%s is finished; its result is in %s", scene.name, evaluated)
+            return finished
+        settings = evaluation_settings(config, source, evaluated, last, training.class_counts())
+        return EvaluationRun(state.model, [scene], source, settings, context, self.device).run()  # type: ignore[arg-type]
 
 
 def build_finetuning(config: Config) -> FinetuningRun:
     """Fine-tuning on each of the evaluation scenes, from `ckpt_path`."""
-    if config.optim.ckpt_path is None:
+    path = config.optim.ckpt_path
+    if path is None:
         raise UserError("fine-tuning starts from trained weights: name a checkpoint with --ckpt_path")
-    device = distributed.select_device(config.run.device, config.expects_gpu)
-    context = distributed.init(device, config.run.dist_url)
+    context, device = join(config)
     source = data_source(config, config.data.eval_dataset)
     scenes = source.open(scene_names(config, source.protocol, "evaluation"))
-    return FinetuningRun(config, scenes, source, context, device)
+    start = describe_checkpoint(path, load_checkpoint(path).get("step"), context)
+    start = context.gather(start)[0]  # with the first process's checksum
+    return FinetuningRun(config, run_folder(config), scenes, source, start, context, device)

@@ -24,14 +24,13 @@ def checkpoint_to_continue(config: Config, folder: Path, context: Context) -> Pa
     Raises:
         UserError: the folder's run had another value of a flag that changes the result.
     """
-    newest = newest_checkpoint(folder)
-    if newest is None:
-        return None
     if config.optim.no_reload:
-        context.barrier()  # every process has seen the checkpoint
         if context.is_main:
             _set_aside(folder)
         context.barrier()
+        return None
+    newest = find_newest(folder, context)
+    if newest is None:
         return None
     written = folder / "config.txt"
     changed = differences(parse(["--config", str(written)]), config) if written.is_file() else []
@@ -45,6 +44,11 @@ def checkpoint_to_continue(config: Config, folder: Path, context: Context) -> Pa
     if config.optim.ckpt_path:
         _log.info("ckpt_path = %s counted at the start of this run only", config.optim.ckpt_path)
     return newest
+
+
+def find_newest(folder: Path, context: Context) -> Path | None:
+    """The newest whole checkpoint of a run folder, or None; one process looks for all."""
+    return context.gather(newest_checkpoint(folder) if context.is_main else None)[0]
 
 
 def write_config(config: Config, folder: Path, context: Context) -> None:
@@ -61,10 +65,13 @@ def write_config(config: Config, folder: Path, context: Context) -> None:
 
 
 def _set_aside(folder: Path) -> None:
-    """Move an earlier run's checkpoints out of the way; nothing is deleted."""
+    """Move an earlier run's checkpoints, if any, out of the way; nothing is deleted."""
+    checkpoints = list(folder.glob("model_*.pth"))
+    if not checkpoints:
+        return
     taken = [int(path.name.removeprefix("previous_")) for path in folder.glob("previous_[0-9]*")]
     aside = folder / f"previous_{max(taken, default=0) + 1}"
     aside.mkdir()
-    for path in folder.glob("model_*.pth"):
+    for path in checkpoints:
         path.rename(aside / path.name)
     _log.info("starting afresh; earlier checkpoints are in %s", aside)

@@ -1,13 +1,13 @@
 """Training runs from a config."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import StepLR
 
 from gpnerf import distributed
@@ -15,50 +15,58 @@ from gpnerf.assembly.data import data_source, example_stream, scene_names, train
 from gpnerf.assembly.evaluation import EvaluationRun, describe_checkpoint, evaluation_settings
 from gpnerf.assembly.model import Architecture, build_optimizer, class_count
 from gpnerf.assembly.run_folder import checkpoint_to_continue, run_folder, write_config
-from gpnerf.checkpoint import checkpoint_path, is_released, load_checkpoint, load_weights, save_checkpoint
+from gpnerf.assembly.starting import continue_run, data_digest, freeze_untrained, start_run
+from gpnerf.checkpoint import checkpoint_path, prune_checkpoints, save_checkpoint
 from gpnerf.config import Config
 from gpnerf.data.dataset import KeyedExamples
 from gpnerf.distributed import Context
 from gpnerf.errors import UserError
-from gpnerf.tracking import Tracker
+from gpnerf.models.gpnerf import GPNeRF
+from gpnerf.tracking import Tracker, hold_log, write_log
 from gpnerf.training import LossWeights, Objective, Schedule, StepSettings, TrainingState, fit
 from gpnerf.visualize.png import read_picture
 
 _log = logging.getLogger(__name__)
 
-# Below this rate the transformer barely moves from its random start.
-_SLOW_TRANSFORMER_RATE = 1e-4
 _FINETUNING_DEPTH_WEIGHT = 0.25
+
+
+# Scores of the validation scenes, given the counted training labels.
+Validation = Callable[[TrainingState, Tensor], dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """Everything a training needs; `run` trains to the last step."""
+    """Everything a training needs; `run` trains to the last step.
+
+    `description` is what a checkpoint holds beside the state: what the model is and what it was started from.
+    """
 
     config: Config
     folder: Path
     state: TrainingState
-    architecture: Architecture
     examples: KeyedExamples
-    class_names: tuple[str, ...]
     objective: Objective
-    validation: Callable[[TrainingState, Path], dict[str, Any]]
+    validation: Validation
+    description: Mapping[str, Any]
     finetuning: bool
     context: Context
     device: torch.device
 
     def run(self) -> None:
-        config, state = self.config, self.state
-        stream = example_stream(config, self.examples, self.context, state.consumed)
-        schedule = Schedule(
-            config.optim.total_step, config.optim.i_print, config.optim.save_interval, config.optim.accumulate_steps
-        )
+        optim, state = self.config.optim, self.state
+        schedule = Schedule(optim.total_step, optim.i_print, optim.save_interval, optim.accumulate_steps)
+        write_log(self.folder)
+        world = f"{self.context.world_size} process{'es' if self.context.world_size > 1 else ''}"
+        _log.info("%s: step %d of %d, %s, %s", self.folder, state.step, optim.total_step, world, self.device)
         with Tracker(self.folder, self.context.is_main, state.step) as tracker:
+            if state.step and schedule.saves(state.step) and not self._validated():
+                self._validate(tracker)  # it was stopped between checkpoint and validation
             fit(
                 state,
-                stream,
+                lambda start: example_stream(self.config, self.examples, self.context, start),
                 self.objective,
-                step_settings(config),
+                step_settings(self.config),
                 schedule,
                 tracker,
                 self.context,
@@ -67,23 +75,32 @@ class TrainingRun:
                 validate=lambda: self._validate(tracker),
             )
 
+    def class_counts(self) -> Tensor:
+        """Label pixels of each class that all processes have seen in training; all of them must ask."""
+        return sum(self.context.gather(self.state.class_counts), torch.zeros_like(self.state.class_counts))
+
     def _save(self) -> None:
-        counts = sum(self.context.gather(self.state.class_counts))
+        optim, step = self.config.optim, self.state.step
+        content = {**self.state.content(self.context), **self.description}
+        problem = None
         if self.context.is_main:
-            extra = {
-                "class_counts": counts,
-                "architecture": self.architecture.to_dict(),
-                "class_names": list(self.class_names),
-                "depth_range": self.examples.depth_range,
-            }
-            save_checkpoint(checkpoint_path(self.folder, self.state.step), {**self.state.content(), **extra})
-        self.context.barrier()
+            try:
+                save_checkpoint(checkpoint_path(self.folder, step), content)
+                prune_checkpoints(self.folder, step, optim.save_interval, optim.keep_checkpoints)
+            except UserError as error:
+                problem = str(error)
+        if problem := self.context.gather(problem)[0]:  # no process goes on when one cannot
+            raise UserError(problem)
+
+    def _validated(self) -> bool:
+        done = (validation_folder(self.folder, self.state.step) / "metrics.json").is_file()
+        return self.context.gather(done)[0]
 
     def _validate(self, tracker: Tracker) -> None:
         step = self.state.step
         if self.finetuning and step == self.config.optim.total_step:
             return  # the finished scene is evaluated anyway
-        results = self.validation(self.state, checkpoint_path(self.folder, step))
+        results = self.validation(self.state, self.class_counts())
         scores = {f"validation/{name}": value for name, value in results["overall"].items() if value is not None}
         tracker.scalars(step, scores)
         if self.context.is_main:
@@ -95,10 +112,17 @@ class TrainingRun:
 
 def build_training(config: Config) -> TrainingRun:
     """A generalised training run that starts or continues in `out/<expname>`."""
-    device = distributed.select_device(config.run.device, config.expects_gpu)
-    context = distributed.init(device, config.run.dist_url)
+    context, device = join(config)
     examples, class_names = training_examples(config, context)
     return assemble_training(config, run_folder(config), examples, class_names, context, device)
+
+
+def join(config: Config) -> tuple[Context, torch.device]:
+    """This process among those of a training, and its device; the first one's log is kept from here on."""
+    if distributed.context().is_main:
+        hold_log()
+    device = distributed.select_device(config.run.device, config.expects_gpu)
+    return distributed.init(device, config.run.dist_url), device
 
 
 def assemble_training(
@@ -109,34 +133,33 @@ def assemble_training(
     context: Context,
     device: torch.device,
     finetune_on: str | None = None,
+    start_digest: str | None = None,
 ) -> TrainingRun:
     """A training run on given examples; continues from the folder's newest checkpoint if it has one.
 
-    Fine-tuning names its scene, which is then the one to validate on.
+    Fine-tuning names its scene, the one to validate on, and the SHA-256 of its starting weights.
     """
     architecture = Architecture.of(config, class_count(config, class_names))
+    objective = build_objective(config, len(class_names), finetuning=finetune_on is not None)
     torch.manual_seed(config.run.seed)
     model = architecture.build().to(device)
-    optimizer = build_optimizer(model, config)
-    scheduler = StepLR(optimizer, config.optim.lrate_decay_steps, config.optim.lrate_decay_factor)
-    counts = torch.zeros(len(class_names), dtype=torch.int64)
-    state = TrainingState(model, _wrapped(model, context, device), optimizer, scheduler, counts)
-    newest = checkpoint_to_continue(config, folder, context)
-    if newest is not None:
-        _continue(state, newest)
+    freeze_untrained(model, objective.weights)
+    state = _fresh_state(config, model, _wrapped(model, context, device), len(class_names))
+    origins = {"data_sha256": data_digest(examples)} | ({"start_sha256": start_digest} if start_digest else {})
+    if newest := checkpoint_to_continue(config, folder, context):
+        continue_run(state, newest, origins, context)
     else:
-        _start(config, state, architecture)
+        start_run(config, state, architecture)
     write_config(config, folder, context)
-    validation = _validation(config, folder, [finetune_on] if finetune_on else [], context, device)
+    described = {"architecture": architecture.to_dict(), "class_names": list(class_names), **origins}
     return TrainingRun(
         config=config,
         folder=folder,
         state=state,
-        architecture=architecture,
         examples=examples,
-        class_names=class_names,
-        objective=build_objective(config, len(class_names), finetuning=finetune_on is not None),
-        validation=validation,
+        objective=objective,
+        validation=_validation(config, folder, [finetune_on] if finetune_on else [], context, device),
+        description={**described, "depth_range": examples.depth_range},
         finetuning=finetune_on is not None,
         context=context,
         device=device,
@@ -172,56 +195,10 @@ def step_settings(config: Config) -> StepSettings:
     )
 
 
-def _continue(state: TrainingState, path: Path) -> None:
-    """Everything as it was at a checkpoint of this run."""
-    content = load_checkpoint(path)
-    try:
-        state.restore(content)
-    except (KeyError, RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(
-            f"{path}: expected a training checkpoint of this run, found another content ({reason}); "
-            "to start from its weights name it with --ckpt_path and choose another --expname"
-        ) from error
-
-
-def _start(config: Config, state: TrainingState, architecture: Architecture) -> None:
-    """Starting weights: those of `ckpt_path`, or random ones."""
-    optim = config.optim
-    if optim.ckpt_path is None:
-        if optim.lrate_gnt < _SLOW_TRANSFORMER_RATE:
-            _log.warning(
-                "lrate_gnt = %g is meant for a start from GNT's weights (--ckpt_path); "
-                "from scratch use --lrate_gnt 5e-4 --lrate_feature 1e-3",
-                optim.lrate_gnt,
-            )
-        return
-    content = load_checkpoint(optim.ckpt_path)
-    architecture.require_same(content, optim.ckpt_path)
-    load_weights(state.model, content, optim.ckpt_path)
-    if is_released(content):
-        _log.info("%s: weights only; its optimiser orders the parameters of another program", optim.ckpt_path)
-        return
-    if not optim.no_load_opt and "optimizer" in content:
-        _load_optimizer(config, state, content["optimizer"])
-    if not optim.no_load_scheduler and "scheduler" in content:
-        # How far the schedule is comes from the checkpoint; what it does there is the config's.
-        state.scheduler.last_epoch = content["scheduler"]["last_epoch"]
-    decays = state.scheduler.last_epoch // optim.lrate_decay_steps
-    for group, rate in zip(state.optimizer.param_groups, state.scheduler.base_lrs, strict=True):
-        group["lr"] = rate * optim.lrate_decay_factor**decays
-
-
-def _load_optimizer(config: Config, state: TrainingState, content: dict[str, Any]) -> None:
-    """The moments of a checkpoint's optimiser; the config's learning rates always win over the checkpoint's."""
-    try:
-        state.optimizer.load_state_dict(content)
-    except (ValueError, KeyError) as error:
-        raise UserError(
-            f"{config.optim.ckpt_path}: its optimiser does not fit this model ({error}); start with --no_load_opt"
-        ) from error
-    for group, rate in zip(state.optimizer.param_groups, state.scheduler.base_lrs, strict=True):
-        group["initial_lr"] = rate
+def _fresh_state(config: Config, model: GPNeRF, network: nn.Module, classes: int) -> TrainingState:
+    optimizer = build_optimizer(model, config)
+    scheduler = StepLR(optimizer, config.optim.lrate_decay_steps, config.optim.lrate_decay_factor)
+    return TrainingState(model, network, optimizer, scheduler, torch.zeros(classes, dtype=torch.int64))
 
 
 def _wrapped(model: nn.Module, context: Context, device: torch.device) -> nn.Module:
@@ -233,16 +210,14 @@ def _wrapped(model: nn.Module, context: Context, device: torch.device) -> nn.Mod
 
 def _validation(
     config: Config, folder: Path, names: Sequence[str], context: Context, device: torch.device
-) -> Callable[[TrainingState, Path], dict[str, Any]]:
+) -> Validation:
     """Evaluates the validation scenes with the current weights; scenes are opened now, so that errors come early."""
     source = data_source(config, config.data.eval_dataset)
     scenes = source.open(names or scene_names(config, source.protocol, "validation"))
 
-    def validate(state: TrainingState, checkpoint: Path) -> dict[str, Any]:
-        described = describe_checkpoint(checkpoint, state.step)
-        settings = evaluation_settings(
-            config, source, validation_folder(folder, state.step), described, state.class_counts
-        )
+    def validate(state: TrainingState, class_counts: Tensor) -> dict[str, Any]:
+        described = describe_checkpoint(checkpoint_path(folder, state.step), state.step, context)
+        settings = evaluation_settings(config, source, validation_folder(folder, state.step), described, class_counts)
         return EvaluationRun(state.model, scenes, source, settings, context, device).run()  # type: ignore[arg-type]
 
     return validate

@@ -1,5 +1,7 @@
-"""Checkpoint files: written atomically, read without unpickling code."""
+"""Checkpoint files: written in one move with a checksum, read without unpickling code, pruned."""
 
+import hashlib
+import logging
 import os
 import pickle
 import re
@@ -11,7 +13,15 @@ import torch
 
 from gpnerf.errors import UserError
 
+_log = logging.getLogger(__name__)
+
 _NAME = re.compile(r"model_(\d+)\.pth$")
+# Behind the archive, where PyTorch's reader does not look: other programs can read the file too.
+_MARK = b"\ngpnerf sha256 "
+_FOOTER = len(_MARK) + 64
+# A zip archive as PyTorch writes it starts with the first mark and ends with a record of this length and mark.
+_ZIP, _ZIP_END, _ZIP_END_LENGTH = b"PK\x03\x04", b"PK\x05\x06", 22
+_NEWEST = 2
 
 
 def checkpoint_path(folder: Path, step: int) -> Path:
@@ -20,9 +30,41 @@ def checkpoint_path(folder: Path, step: int) -> Path:
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
-    """The checkpoint of the highest step in a run folder, or None."""
-    found = {int(match[1]): path for path in folder.glob("model_*.pth") if (match := _NAME.search(path.name))}
-    return found[max(found)] if found else None
+    """The whole checkpoint of the highest step in a run folder, or None if it has no checkpoint.
+
+    Damaged ones are passed over with a warning.
+
+    Raises:
+        UserError: there are checkpoints, and all are damaged.
+    """
+    paths = _by_step(folder)
+    for path in reversed(paths.values()):
+        try:
+            load_checkpoint(path)
+        except UserError as error:
+            _log.warning("passed over: %s", error)
+        else:
+            return path
+    if paths:
+        raise UserError(
+            f"{folder}: expected a whole checkpoint, found {len(paths)} damaged ones; "
+            "restore one, or start afresh with --no_reload"
+        )
+    return None
+
+
+def prune_checkpoints(folder: Path, step: int, milestone: int, keep: int) -> None:
+    """Delete checkpoints up to `step` but for the two newest and the newest `keep` milestones (0: all of them).
+
+    A milestone is the checkpoint of every `milestone`-th step.
+    """
+    paths = {at: path for at, path in _by_step(folder).items() if at <= step}
+    milestones = [at for at in paths if at % milestone == 0]
+    kept = {*list(paths)[-_NEWEST:], *milestones[-keep if keep else 0 :]}
+    for at, path in paths.items():
+        if at not in kept:
+            path.unlink(missing_ok=True)
+            _log.info("deleted %s", path)
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
@@ -34,8 +76,13 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        for left in path.parent.glob(f".{path.name}.*.tmp"):  # of a process that was killed while it wrote
+            left.unlink(missing_ok=True)
+        with temporary.open("w+b") as file:
             torch.save(content, file)
+            file.seek(0)
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            file.write(_MARK + digest.encode())
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -52,11 +99,12 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint of this program, of the released GP-NeRF or of GNT (tensors and plain values only).
 
     Raises:
-        UserError: no such file, or not a whole checkpoint.
+        UserError: no such file, or not a whole checkpoint, or another content than was written.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such checkpoint; check --ckpt_path")
     try:
+        _refuse_damage(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     # Bytes that are no checkpoint can make the reader fail in any way (even with an IndexError).
     except Exception as error:
@@ -70,3 +118,32 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{path}: expected a dictionary of weights, found {type(content).__name__}")
     return content
+
+
+def _by_step(folder: Path) -> dict[int, Path]:
+    """The checkpoints of a run folder by step, lowest first."""
+    found = {int(match[1]): path for path in folder.glob("model_*.pth") if (match := _NAME.search(path.name))}
+    return dict(sorted(found.items()))
+
+
+def _refuse_damage(path: Path) -> None:
+    """Raise ValueError unless the file has the checksum it ends with; a file of another program has none."""
+    with path.open("rb") as file:
+        start = file.read(len(_ZIP))
+        length = path.stat().st_size
+        file.seek(max(0, length - _FOOTER))
+        tail = file.read()
+        if not tail.startswith(_MARK):
+            # Without a checksum it must at least end as an archive does: a footer that was hit is no excuse.
+            if start == _ZIP and not tail[-_ZIP_END_LENGTH:].startswith(_ZIP_END):
+                raise ValueError("its end is missing")
+            return
+        file.seek(0)
+        digest = hashlib.sha256()
+        remaining = length - _FOOTER
+        while remaining:
+            block = file.read(min(remaining, 2**20))
+            digest.update(block)
+            remaining -= len(block)
+    if digest.hexdigest().encode() != tail[len(_MARK) :]:
+        raise ValueError("its checksum is wrong")

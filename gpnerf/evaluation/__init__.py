@@ -1,6 +1,16 @@
 """Renders a split, scores it and writes the result files."""
 
-from gpnerf.evaluation.results import SCORES, summary_table
+from gpnerf.evaluation.results import SCORES, summary_table, write_results
 from gpnerf.evaluation.run import EvaluationSettings, evaluate
+from gpnerf.evaluation.scenes import best_on_test, join_scenes, read_result
 
-__all__ = ["SCORES", "EvaluationSettings", "evaluate", "summary_table"]
+__all__ = [
+    "SCORES",
+    "EvaluationSettings",
+    "best_on_test",
+    "evaluate",
+    "join_scenes",
+    "read_result",
+    "summary_table",
+    "write_results",
+]

@@ -83,6 +83,13 @@ def environment(device: torch.device) -> dict[str, Any]:
     }
 
 
+def prepare(folder: Path) -> None:
+    """Make the folder of an evaluation; an earlier one's results go, since its pictures will be written over."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("metrics.json", "summary.md", "views.jsonl"):
+        (folder / name).unlink(missing_ok=True)
+
+
 def write_results(folder: Path, results: dict[str, Any]) -> None:
     """Write `metrics.json` and `summary.md`, each in one move."""
     for name, text in (("metrics.json", json.dumps(results, indent=1)), ("summary.md", summary(results))):
@@ -108,6 +115,11 @@ def summary(results: dict[str, Any]) -> str:
         summary_table(results),
         "",
     ]
+    if "best_on_test" in results:
+        best = {scene: {"step": float(part["step"]), **part["mean"]} for scene, part in results["best_on_test"].items()}
+        columns = [name for name, value in next(iter(best.values())).items() if value is not None]
+        lines += ["Best checkpoint on the test images, as the released program reports it:", ""]
+        lines += [_table("scene", columns, best), ""]
     if results["per_class_iou"]:
         rows = {name: {"IoU": value} for name, value in results["per_class_iou"].items()}
         lines += [_table("class", ["IoU"], rows), ""]

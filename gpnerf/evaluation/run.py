@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ from gpnerf.data.loaders import evaluation_loader
 from gpnerf.data.protocol import Protocol, resolve
 from gpnerf.data.scene import Scene
 from gpnerf.distributed import Context
+from gpnerf.encodings import Encodings
 from gpnerf.evaluation.pictures import write_pictures
-from gpnerf.evaluation.results import Scores, assemble, environment, write_results
-from gpnerf.evaluation.view import ViewResult, ViewSettings, evaluate_view
+from gpnerf.evaluation.results import Scores, assemble, environment, prepare, write_results
+from gpnerf.evaluation.view import ViewSettings, evaluate_view
 from gpnerf.metrics.perceptual import LpipsScorer, lpips_scorer
 from gpnerf.metrics.segmentation import SegmentationScores
 from gpnerf.models.gpnerf import GPNeRF
@@ -54,12 +55,13 @@ def evaluate(
 ) -> dict[str, Any]:
     """Render and score the protocol's targets of the scenes; pictures and results go to `settings.folder`.
 
-    Returns the content of `metrics.json`. Scores of single views are also appended to `views.jsonl` as they come.
+    Each process renders its share and writes the pictures of it; the first one writes everything else. Returns the
+    content of `metrics.json`. Scores of single views are also appended to `views.jsonl`, scene after scene.
     """
     described = resolve(protocol, scenes)
     lpips = lpips_scorer(device)
-    settings.folder.mkdir(parents=True, exist_ok=True)
-    (settings.folder / "views.jsonl").unlink(missing_ok=True)
+    if context.is_main:
+        prepare(settings.folder)
     context.barrier()
     model.eval()
     total = sum(len(protocol.evaluation_indices(scene)) for scene in scenes)
@@ -69,6 +71,8 @@ def evaluate(
         for scene in scenes:
             share = _evaluate_scene(model, scene, protocol, settings, lpips, context, device, bar)
             collected[scene.name] = _merged(context.gather(share), protocol, scene)
+            if context.is_main:
+                _append(settings.folder / "views.jsonl", scene.name, collected[scene.name].scores)
     results = {
         "protocol": described,
         "checkpoint": settings.checkpoint,
@@ -102,10 +106,10 @@ def _evaluate_scene(
     share = _Collected({}, None, [])
     folder = settings.folder / scene.name
     examples = EvaluationExamples(scene, protocol)
+    encodings = Encodings(model, settings.view.chunking.memory_budget)
     for example in evaluation_loader(examples, rank=context.rank, world_size=context.world_size):
-        result = evaluate_view(model, example, settings.view, lpips, device)
+        result = evaluate_view(encodings, example, settings.view, lpips, device)
         write_pictures(folder, example, result, settings.view.class_names, settings.view.stride)
-        _append(settings.folder / "views.jsonl", scene.name, result)
         share.scores[result.frame] = result.scores
         share.seconds.append(result.seconds)
         if result.segmentation is not None:
@@ -116,9 +120,10 @@ def _evaluate_scene(
     return share
 
 
-def _append(path: Path, scene: str, result: ViewResult) -> None:
+def _append(path: Path, scene: str, views: Mapping[int, Scores]) -> None:
     with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps({"scene": scene, "frame": result.frame, **result.scores}) + "\n")
+        for frame, scores in views.items():
+            file.write(json.dumps({"scene": scene, "frame": frame, **scores}) + "\n")
 
 
 def _merged(shares: Sequence[_Collected], protocol: Protocol, scene: Scene) -> _Collected:

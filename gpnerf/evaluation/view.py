@@ -10,12 +10,13 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from gpnerf.data.view_selection import pose_distances
+from gpnerf.encodings import Encodings
 from gpnerf.metrics.depth import depth_scores
 from gpnerf.metrics.image import from_uint8, psnr, ssim, to_uint8
 from gpnerf.metrics.perceptual import LpipsScorer
 from gpnerf.metrics.segmentation import SegmentationScores, predicted_labels
 from gpnerf.models.gpnerf import GPNeRF
-from gpnerf.rendering import render_view
+from gpnerf.rendering import Chunking, render_view
 from gpnerf.structures import Compat, Example, ImageOutput
 
 Scores = dict[str, float | None]
@@ -26,7 +27,7 @@ class ViewSettings:
     """How views are rendered and scored; no semantics without `class_names`. The ignore label is their number."""
 
     stride: int
-    chunk_size: int
+    chunking: Chunking
     amp: Literal["none", "bf16"]
     compat: Compat
     class_names: tuple[str, ...]
@@ -47,16 +48,17 @@ class ViewResult:
 
 @torch.no_grad()
 def evaluate_view(
-    model: GPNeRF, example: Example, settings: ViewSettings, lpips: LpipsScorer, device: torch.device
+    encodings: Encodings, example: Example, settings: ViewSettings, lpips: LpipsScorer, device: torch.device
 ) -> ViewResult:
-    """Render and score one target; everything returned lies on the CPU."""
+    """Render and score one target of a scene; everything returned lies on the CPU."""
+    model = encodings.model
     moved = example.to(device)
     semantics = bool(settings.class_names)
     started = time.perf_counter()
     with torch.autocast(device.type, torch.bfloat16, enabled=settings.amp == "bf16"):
-        maps = model.encode_sources(moved.sources)
+        maps = encodings.encode(example.source_frames, moved.sources)
         output = render_view(
-            model, maps, moved.target.camera, example.near, example.far, settings.stride, settings.chunk_size, semantics
+            model, maps, moved.target.camera, example.near, example.far, settings.stride, settings.chunking, semantics
         ).to("cpu")
     seconds = time.perf_counter() - started
     # What is scored is what the saved pictures hold.

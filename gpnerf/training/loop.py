@@ -1,27 +1,27 @@
-"""The training loop: steps, logging, checkpoints and validation at intervals."""
+"""The training loop: steps, logging, checkpoints and validation at intervals, and a stop that loses nothing."""
 
 import logging
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from gpnerf.distributed import Context
-from gpnerf.errors import UserError
-from gpnerf.structures import Example, FrameFailure
+from gpnerf.errors import Stopped, StopSignals, UserError
+from gpnerf.structures import Example
 from gpnerf.tracking import Tracker
 from gpnerf.training.objective import Objective
 from gpnerf.training.state import TrainingState
 from gpnerf.training.step import StepReport, StepSettings, train_step
+from gpnerf.training.stream import Stream, readable
 
 _log = logging.getLogger(__name__)
 
-# A training of days survives a few unreadable frames, but not a broken data set.
-_TOLERATED_FAILURES = 5
-_TOLERATED_SHARE = 0.01
 # A step that is not finite is refused; so many in a row mean that the run is lost.
 _TOLERATED_REFUSALS = 3
 
@@ -35,10 +35,14 @@ class Schedule:
     save_every: int
     accumulate: int
 
+    def saves(self, step: int) -> bool:
+        """Whether a checkpoint and a validation are due after a step."""
+        return step % self.save_every == 0 or step == self.total
+
 
 def fit(
     state: TrainingState,
-    stream: Iterator[Example | FrameFailure],
+    open_stream: Callable[[int], Stream],
     objective: Objective,
     settings: StepSettings,
     schedule: Schedule,
@@ -50,46 +54,55 @@ def fit(
 ) -> None:
     """Train up to step `schedule.total`; `save` and `validate` are called every `save_every` steps and at the end.
 
+    `open_stream` gives the examples from a place on.
+
     Raises:
-        UserError: too many frames cannot be read, or the loss stays non-finite.
+        UserError: too many frames cannot be read, loader processes keep dying, or the loss stays non-finite.
+        Stopped: SIGTERM or SIGINT came to any process; all of them have finished the same step, and it is saved.
     """
-    examples = _readable(state, stream)
-    started, rendered = time.perf_counter(), 0
+    signals, pace = StopSignals(), _Pace()
     bar = tqdm(total=schedule.total, initial=state.step, desc="train", unit="step", disable=not context.is_main)
-    with logging_redirect_tqdm(), bar:
+    with logging_redirect_tqdm(), bar, signals.noted(), closing(readable(state, open_stream)) as examples:
         while state.step < schedule.total:
-            batch = [next(examples) for _ in range(schedule.accumulate)]
-            report = train_step(state, batch, objective, settings, context, device)
+            batch = pace.take(examples, schedule.accumulate)
+            report = train_step(state, batch, objective, settings, context, device, stop=signals.came is not None)
             state.step += 1
-            rendered += settings.rays * schedule.accumulate
             _refuse(state, report)
             bar.update()
-            last = state.step == schedule.total
-            if state.step % schedule.log_every == 0 or last:
-                rate = context.world_size * rendered / (time.perf_counter() - started)
-                _report(state, report, rate, tracker, bar)
-                started, rendered = time.perf_counter(), 0
-            if state.step % schedule.save_every == 0 or last:
+            if state.step % schedule.log_every == 0 or state.step == schedule.total:
+                _report(state, report, pace, settings.rays, tracker, context, bar)
+            if schedule.saves(state.step) or report.stop:
                 save()
-                validate()
-                started, rendered = time.perf_counter(), 0
+            if report.stop:
+                context.shutdown()
+                raise Stopped(_farewell(signals.came, state.step))
+            if schedule.saves(state.step):
+                with signals.obeyed():
+                    validate()
+                pace.restart()
 
 
-def _readable(state: TrainingState, stream: Iterator[Example | FrameFailure]) -> Iterator[Example]:
-    """The examples of the stream without those whose files cannot be read, which are logged and counted."""
-    failures: list[str] = []
-    seen = 0
-    for item in stream:
-        seen += 1
-        state.consumed += 1
-        if isinstance(item, Example):
-            yield item
-            continue
-        failures.append(item.message)
-        _log.warning("skipped (%d so far): %s", len(failures), item.message)
-        if len(failures) > max(_TOLERATED_FAILURES, _TOLERATED_SHARE * seen):
-            listed = "; ".join(sorted(set(failures)))
-            raise UserError(f"{len(failures)} of {seen} examples could not be read, which is too many: {listed}")
+class _Pace:
+    """What steps take since the last report."""
+
+    def __init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        self.started, self.waited, self.steps, self.targets = time.perf_counter(), 0.0, 0, 0
+
+    def take(self, examples: Iterator[Example], count: int) -> list[Example]:
+        """The next step's examples; the wait for them is counted."""
+        before = time.perf_counter()
+        batch = list(islice(examples, count))
+        self.waited += time.perf_counter() - before
+        self.steps, self.targets = self.steps + 1, self.targets + count
+        return batch
+
+
+def _farewell(signal: str | None, step: int) -> str:
+    cause = signal or "a signal to another process"
+    return f"stopped by {cause} after step {step}: it is saved, and the same command goes on from there"
 
 
 def _refuse(state: TrainingState, report: StepReport) -> None:
@@ -107,11 +120,18 @@ def _refuse(state: TrainingState, report: StepReport) -> None:
         )
 
 
-def _report(state: TrainingState, report: StepReport, rays_per_second: float, tracker: Tracker, bar: tqdm) -> None:
-    total = sum(report.terms.values())
+def _report(
+    state: TrainingState, report: StepReport, pace: _Pace, rays: int, tracker: Tracker, context: Context, bar: tqdm
+) -> None:
+    """Log the mean of the losses over all processes."""
+    parts = context.gather(report.terms)
+    terms = {name: sum(part.get(name, 0.0) for part in parts) / len(parts) for part in parts for name in part}
+    total = sum(terms.values())
+    speed = context.world_size * rays * pace.targets / (time.perf_counter() - pace.started)
     rates = {f"rate/{group['name']}": group["lr"] for group in state.optimizer.param_groups}
-    terms = {f"loss/{name}": value for name, value in report.terms.items()}
-    tracker.scalars(state.step, {"loss/total": total, **terms, "grad_norm": report.grad_norm, **rates})
-    tracker.speed(state.step, rays_per_second)
-    bar.set_postfix_str(f"loss {total:.4f}, {rays_per_second:.0f} rays/s")
-    _log.info("step %d: loss %.6f (%s)", state.step, total, ", ".join(f"{k} {v:.4f}" for k, v in report.terms.items()))
+    losses = {"loss/total": total, **{f"loss/{name}": value for name, value in terms.items()}}
+    tracker.scalars(state.step, {**losses, "grad_norm": report.grad_norm, **rates})
+    tracker.speed(state.step, {"rays_per_second": speed, "data_seconds_per_step": pace.waited / pace.steps})
+    bar.set_postfix_str(f"loss {total:.4f}, {speed:.0f} rays/s")
+    _log.info("step %d: loss %.6f (%s)", state.step, total, ", ".join(f"{k} {v:.4f}" for k, v in terms.items()))
+    pace.restart()

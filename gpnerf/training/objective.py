@@ -41,8 +41,13 @@ class Objective:
     compat: Compat
 
     @property
-    def wants_field(self) -> bool:
-        """Whether per-sample semantic features are needed."""
+    def wants_semantics(self) -> bool:
+        """Whether any term looks at semantic features or logits."""
+        return self.weights.semantic > 0 or self.weights.distillation > 0
+
+    @property
+    def wants_guidance(self) -> bool:
+        """Whether the semantic features of every sample are compared with the reference."""
         return self.weights.distillation > 0
 
     def terms(self, output: StepOutput, example: Example, rays: Rays) -> dict[str, Tensor]:
@@ -77,8 +82,8 @@ class Objective:
         }
 
     def _distillation(self, last: RayOutput, reference: Tensor) -> dict[str, Tensor]:
-        assert last.features is not None and last.field is not None
-        guided = losses.depth_guided_loss(last.field, last.weights, reference, self.n_p, self.negative, self.compat)
+        assert last.features is not None and last.guidance is not None
+        guided = losses.depth_guided_loss(last.guidance, last.weights, self.n_p, self.negative, self.compat)
         return {
             "distillation": self.weights.distillation * losses.distillation_loss(last.features, reference),
             "depth_guided": self.weights.distillation * guided,

@@ -1,14 +1,17 @@
 """One optimiser step over one or several target views."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from gpnerf.distributed import Context
 from gpnerf.geometry import camera_rays
+from gpnerf.models.gpnerf import StepOutput
 from gpnerf.structures import Example
 from gpnerf.training.objective import Objective
 from gpnerf.training.pixels import SampleMode, choose_pixels, step_seed
@@ -30,11 +33,14 @@ class StepSettings:
 
 @dataclass(frozen=True)
 class StepReport:
-    """Weighted loss terms (means over the targets), the gradient norm before clipping, and whether all was finite."""
+    """Weighted loss terms (means over this process's targets) and the gradient norm before clipping; whether all was
+    finite in every process, and whether any process is asked to stop.
+    """
 
     terms: dict[str, float]
     grad_norm: float
     finite: bool
+    stop: bool = False
 
 
 def train_step(
@@ -44,17 +50,23 @@ def train_step(
     settings: StepSettings,
     context: Context,
     device: torch.device,
+    stop: bool = False,
 ) -> StepReport:
-    """Average the loss of the examples, back-propagate and update, unless anything is not finite on any rank."""
+    """Average the loss of the examples over all processes, back-propagate and update, unless anything is not finite
+    in any process; tell the others if this one is asked to `stop`.
+    """
     # Dropout draws from the global generator; seeding it per step makes a step independent of those before it.
     torch.manual_seed(step_seed(settings.seed, context.rank, state.step))
     state.network.train()
     state.optimizer.zero_grad(set_to_none=True)
     totals: dict[str, Tensor] = {}
     for target, example in enumerate(examples):
-        seed = step_seed(settings.seed, context.rank, state.step, 1 + target)
-        terms = _terms(state, example.to(device), objective, settings, torch.Generator(device).manual_seed(seed))
-        (sum(terms.values(), torch.zeros((), device=device)) / len(examples)).backward()
+        # Counted over all processes: N of them draw what one would that accumulates N times as many targets.
+        place = target * context.world_size + context.rank
+        generator = torch.Generator(device).manual_seed(step_seed(settings.seed, 0, state.step, 1 + place))
+        with _unsynchronised(state.network) if target + 1 < len(examples) else nullcontext():
+            terms, silent = _terms(state, example.to(device), objective, settings, generator)
+            (sum(terms.values(), silent) / len(examples)).backward()
         for name, value in terms.items():
             totals[name] = totals.get(name, torch.zeros((), device=device)) + value.detach() / len(examples)
         _count_classes(state, example)
@@ -64,15 +76,22 @@ def train_step(
     *values, grad_norm = torch.stack([*totals.values(), norm]).tolist()
     report = dict(zip(totals, values, strict=True))
     finite = bool(torch.isfinite(torch.tensor([*values, grad_norm])).all())
-    if finite := context.all_finite(finite, device):
+    finite, goes_on = context.everywhere(device, finite, not stop)
+    if finite:
         state.optimizer.step()
         state.scheduler.step()
-    return StepReport(report, grad_norm, finite)
+    return StepReport(report, grad_norm, finite, not goes_on)
+
+
+def _unsynchronised(network: nn.Module) -> AbstractContextManager:
+    """Inside, gradients only add up in this process; the last target's backward exchanges their sum."""
+    return network.no_sync() if isinstance(network, DistributedDataParallel) else nullcontext()
 
 
 def _terms(
     state: TrainingState, example: Example, objective: Objective, settings: StepSettings, generator: torch.Generator
-) -> dict[str, Tensor]:
+) -> tuple[dict[str, Tensor], Tensor]:
+    """The terms of the loss, and a zero to add to them (see `_silent`)."""
     camera = example.target.camera
     pixels = choose_pixels(
         camera.height, camera.width, settings.rays, settings.sample_mode, settings.center_ratio, generator
@@ -81,8 +100,23 @@ def _terms(
     amp = settings.amp == "bf16"
     # No cache: weights cast for the gradient-free part of the pyramid must not serve the part that learns.
     with torch.autocast(pixels.device.type, torch.bfloat16, enabled=amp, cache_enabled=False):
-        output = state.network(example, rays, objective.wants_field, generator if settings.jitter else None)
-    return objective.terms(output, example, rays)
+        jitter = generator if settings.jitter else None
+        output = state.network(example, rays, objective.wants_semantics, objective.wants_guidance, jitter)
+    return objective.terms(output, example, rays), _silent(output, example, objective)
+
+
+def _silent(output: StepOutput, example: Example, objective: Objective) -> Tensor:
+    """Zero, made from the logits where the target has no labels to compare them with.
+
+    So every parameter that any target trains has a gradient for each target, as the processes' exchange requires, and
+    an optimiser step does not depend on which process had the target.
+    """
+    silent = torch.zeros((), device=output.coarse.rgb.device)
+    if example.target.labels is None and objective.weights.semantic:
+        passes = [output.coarse, output.fine]
+        logits = [output.logits, *(each.logits for each in passes if each is not None)]
+        silent = sum((0 * each.sum() for each in logits if each is not None), silent)
+    return silent
 
 
 def _count_classes(state: TrainingState, example: Example) -> None:

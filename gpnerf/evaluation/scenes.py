@@ -1,0 +1,67 @@
+"""Results of scenes that were evaluated one by one, each with weights of its own, as one table."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gpnerf.evaluation.results import assemble, environment
+
+
+def join_scenes(
+    protocol: dict[str, Any],
+    start: dict[str, Any],
+    results: Mapping[str, dict[str, Any]],
+    class_names: tuple[str, ...],
+    device: torch.device,
+) -> dict[str, Any]:
+    """The content of a `metrics.json` over scenes, from the content of each scene's own.
+
+    `start` describes the weights that every scene started from; each scene names its own. Scores that end in
+    `_dataset` are there for each scene only, since no single network saw all pixels.
+    """
+    images = {
+        scene: {int(frame): scores for frame, scores in result["scenes"][scene]["images"].items()}
+        for scene, result in results.items()
+    }
+    seconds = [result["seconds_per_image"] for result in results.values()]
+    joined = assemble(images, {}, class_names, seconds, protocol["metrics"])
+    scenes = {
+        scene: {**result["scenes"][scene], "checkpoint": result["checkpoint"]} for scene, result in results.items()
+    }
+    return {
+        "protocol": protocol,
+        "checkpoint": start,
+        "environment": environment(device),
+        **joined,
+        "scenes": scenes,
+    }
+
+
+def read_result(folder: Path, protocol: dict[str, Any], checkpoint: dict[str, Any]) -> dict[str, Any] | None:
+    """The result in a folder if it is of this very protocol and checkpoint, else None."""
+    path = folder / "metrics.json"
+    if not path.is_file():
+        return None
+    found = json.loads(path.read_text(encoding="utf-8"))
+    same = found["protocol"]["sha256"] == protocol["sha256"] and found["checkpoint"]["sha256"] == checkpoint["sha256"]
+    return found if same else None
+
+
+def best_on_test(scene: str, last: dict[str, Any], validations: Path) -> dict[str, Any]:
+    """The scene's scores at the checkpoint that scored best, by `miou` or, without labels, by `psnr`.
+
+    What the released program reports. It chooses by the very images it is scored on, so it is no fair number.
+    """
+    results = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(validations.glob("*/metrics.json"))]
+    results = [result for result in results if result["protocol"]["sha256"] == last["protocol"]["sha256"]]
+
+    def score(result: dict[str, Any]) -> float:
+        mean = result["scenes"][scene]["mean"]
+        chosen = mean.get("miou")
+        return mean["psnr"] if chosen is None else chosen
+
+    best = max([*results, last], key=score)
+    return {"step": best["checkpoint"]["step"], "mean": best["scenes"][scene]["mean"]}
