@@ -8,11 +8,13 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from gpnerf.errors import UserError
+from gpnerf.geometry import cosine
+from gpnerf.matching import assign, pairwise_iou
 from gpnerf.structures import Compat
 
 Negative = Literal["anti", "none"]
+Assignment = Literal["hungarian", "fixed"]
 
-_SQUARED_NORM_FLOOR = 1e-12  # keeps the cosine, and its gradient, finite at a zero vector
 _DEPTH_BETA = 0.05  # where smooth L1 turns from square to straight, in normalised inverse depth
 
 
@@ -39,11 +41,38 @@ def segmentation_loss(
     return total / (count.clamp(min=1) if compat == "none" else count)
 
 
+def instance_loss(
+    logits: Float[Tensor, "channels height width"],
+    instances: Int64[Tensor, "height width"],
+    assignment: Assignment = "hungarian",
+) -> Float[Tensor, ""]:
+    """Channels as soft masks of the instances in an image, compared one to one (as in DM-NeRF).
+
+    The mean over the pairs of cross entropy and of 1 - soft IoU, plus the mean probability of the channels without a
+    partner. `hungarian` pairs each image's instances and channels where that costs least, `fixed` gives instance k
+    channel k. Pixels with a negative id, or one that is no channel, count nowhere; without any other the loss is 0
+    with zero gradients.
+    """
+    known = (instances >= 0) & (instances < len(logits))
+    if not known.any():
+        return 0 * logits.sum()
+    inside, labels = logits[:, known], instances[known]
+    ids = labels.unique()
+    truth, masks = (labels == ids[:, None]).to(inside), inside.sigmoid()
+    # -g log p - (1 - g) log(1 - p), with p = sigmoid(x), is softplus(x) - g x: finite for every logit.
+    entropy = (F.softplus(inside).sum(dim=1) - truth @ inside.T) / len(labels)
+    overlap = 1 - pairwise_iou(truth, masks)
+    rows, columns = assign(entropy + overlap) if assignment == "hungarian" else (torch.arange(len(ids)), ids)
+    alone = torch.ones(len(logits), dtype=torch.bool, device=logits.device).index_fill(0, columns, False)
+    unmatched = masks[alone].mean() if alone.any() else 0 * masks.sum()
+    return (entropy + overlap)[rows, columns].mean() + unmatched
+
+
 def distillation_loss(
     rendered: Float[Tensor, "rays channels"], reference: Float[Tensor, "rays channels"]
 ) -> Float[Tensor, ""]:
     """Self-distillation: mean over the rays of 1 - cos(reference, rendered); no gradient to the reference."""
-    return (1 - _cosine(rendered, reference.detach())).mean()
+    return (1 - cosine(rendered, reference.detach())).mean()
 
 
 def depth_guided_window(
@@ -69,22 +98,21 @@ def depth_guided_window(
 
 
 def depth_guided_loss(
-    field: Float[Tensor, "rays samples channels"],
+    guidance: Float[Tensor, "rays samples"],
     weights: Float[Tensor, "rays samples"],
-    reference: Float[Tensor, "rays channels"],
     n_p: int,
     negative: Negative = "anti",
     compat: Compat = "none",
 ) -> Float[Tensor, ""]:
     """Depth-guided distillation: samples near the surface should look like the reference, the others should not.
 
-    1 - cos inside the window around the heaviest sample; outside it max(0, cos) with `anti` (paper figure 4) and 0 with
-    `none` or in the released form. The mean is over all rays and samples. No gradient to the weights or the reference.
+    `guidance` is the cosine of each sample's semantic features with the ray's reference. 1 - cos inside the window
+    around the heaviest sample; outside it max(0, cos) with `anti` (paper figure 4) and 0 with `none` or in the
+    released form. The mean is over all rays and samples. No gradient to the weights.
     """
-    cosine = _cosine(field, reference.detach()[:, None])
     repulsive = negative == "anti" and compat == "none"
-    outside = cosine.clamp(min=0) if repulsive else torch.zeros_like(cosine)
-    return torch.where(depth_guided_window(weights, n_p, compat), 1 - cosine, outside).mean()
+    outside = guidance.clamp(min=0) if repulsive else torch.zeros_like(guidance)
+    return torch.where(depth_guided_window(weights, n_p, compat), 1 - guidance, outside).mean()
 
 
 def depth_loss(
@@ -99,13 +127,6 @@ def depth_loss(
     target = _inverse_depth(torch.where(known, truth, far), near, far)
     error = F.smooth_l1_loss(_inverse_depth(predicted, near, far), target, reduction="none", beta=_DEPTH_BETA)
     return torch.where(known, error, 0).sum() / known.sum().clamp(min=1)
-
-
-def _cosine(x: Float[Tensor, "*rays channels"], y: Float[Tensor, "*#rays channels"]) -> Float[Tensor, "*rays"]:
-    """Cosine over the channels, at least in float32 whatever autocast chose for the features."""
-    x, y = (t.to(torch.promote_types(t.dtype, torch.float32)) for t in (x, y))
-    squared_norms = (x.square().sum(-1) + _SQUARED_NORM_FLOOR) * (y.square().sum(-1) + _SQUARED_NORM_FLOOR)
-    return (x * y).sum(-1) / squared_norms.sqrt()
 
 
 def _shift_peak(peak: Int64[Tensor, "rays"], n_p: int, last: int) -> Int64[Tensor, "rays"]:

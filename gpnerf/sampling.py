@@ -20,13 +20,14 @@ def coarse_depths(
     """Depths (metres) evenly spaced between near and far, in depth or (`inverse`) in inverse depth.
 
     `jitter`, uniform numbers in [0, 1), moves each sample inside its interval; the intervals end at the mid-points
-    between neighbouring depths.
+    between neighbouring depths. A single sample lies at near.
     """
     # Start + i * step in float32, as the released weights were trained: the position encoding's highest octave
     # multiplies a rounding of these by 512.
-    ends = torch.tensor([near, far], device=device)
-    start, end = 1 / ends if inverse else ends
-    even = start + torch.arange(samples, device=device) * ((end - start) / (samples - 1))
+    start, end = (torch.full((), depth, device=device) for depth in (near, far))
+    if inverse:
+        start, end = 1 / start, 1 / end
+    even = start + torch.arange(samples, device=device) * ((end - start) / max(samples - 1, 1))
     z = (1 / even if inverse else even).expand(rays, samples)
     if jitter is None:
         return z
@@ -43,7 +44,18 @@ def fine_depths(
     inverse: bool,
     uniform: Float[Tensor, "rays fine"] | None = None,
 ) -> Float[Tensor, "rays all"]:
-    """The coarse depths and `samples` more drawn where the coarse weights are large, sorted.
+    """The coarse depths and `samples` more where the coarse weights are large (`importance_depths`), sorted."""
+    return torch.cat([z, importance_depths(z, weights, samples, inverse, uniform)], dim=-1).sort(dim=-1).values
+
+
+def importance_depths(
+    z: Float[Tensor, "rays coarse"],
+    weights: Float[Tensor, "rays coarse"],
+    samples: int,
+    inverse: bool,
+    uniform: Float[Tensor, "rays fine"] | None = None,
+) -> Float[Tensor, "rays fine"]:
+    """Depths drawn where the coarse weights are large; none is nearer than the nearest coarse depth.
 
     `uniform` are the numbers in [0, 1) that are turned into samples; by default linspace(0, 1, samples).
     Weights of the first and last sample are left out; no gradient flows to them.
@@ -55,10 +67,8 @@ def fine_depths(
         disparity = 1 / z
         middle = (disparity[:, 1:] + disparity[:, :-1]) / 2
         # The cumulative distribution runs over ascending bins, hence from far to near.
-        more = 1 / inverse_transform(middle.flip(1), inner.flip(1), uniform)
-    else:
-        more = inverse_transform((z[:, 1:] + z[:, :-1]) / 2, inner, uniform)
-    return torch.cat([z, more], dim=-1).sort(dim=-1).values
+        return 1 / inverse_transform(middle.flip(1), inner.flip(1), uniform)
+    return inverse_transform((z[:, 1:] + z[:, :-1]) / 2, inner, uniform)
 
 
 def inverse_transform(

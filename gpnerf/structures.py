@@ -4,6 +4,7 @@ Conventions: metres; OpenCV axes (x right, y down, z forward); camera-to-world m
 depth along the camera z axis; RGB float in [0, 1]; images are channels first.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Literal, TypeVar
 
@@ -18,15 +19,19 @@ _Moved = TypeVar("_Moved", bound="Movable")
 
 
 class Movable:
-    """Gives a frozen dataclass `.to(device)`, applied to every tensor field and nested structure."""
+    """Gives a frozen dataclass `.to(device)` and `.mapped(function)`, for every tensor field and nested structure."""
 
     def to(self: _Moved, device: torch.device | str) -> _Moved:
-        moved = {
-            field.name: value.to(device)
+        return self.mapped(lambda tensor: tensor.to(device))
+
+    def mapped(self: _Moved, function: Callable[[Tensor], Tensor]) -> _Moved:
+        """The same with what `function` makes of each tensor."""
+        changed = {
+            field.name: function(value) if isinstance(value, Tensor) else value.mapped(function)
             for field in fields(self)  # type: ignore[arg-type]
             if isinstance(value := getattr(self, field.name), Tensor | Movable)
         }
-        return replace(self, **moved)  # type: ignore[type-var]
+        return replace(self, **changed)  # type: ignore[type-var]
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,8 @@ class TargetView(Movable):
     """A view to render, with whatever truth exists for it.
 
     `depth` in metres, 0 where unknown; `labels` are training ids with `num_classes` as the ignore label;
-    `instances` are raw instance ids.
+    `instances` are the head's channels of a scene's instances, -1 for none, and larger numbers for instances that the
+    scene's training frames do not show.
     """
 
     camera: Cameras
@@ -95,13 +101,32 @@ class Rays(Movable):
     directions: Float[Tensor, "rays 3"]
     pixels: Int64[Tensor, "rays 2"]
 
+    def __getitem__(self, part: slice) -> "Rays":
+        return Rays(self.origins[part], self.directions[part], self.pixels[part])
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which semantics to render: `features` of rays, the `field` of features at every sample, and the cosines of the
+    field with a `reference` feature of each ray (the last two only together with the first)."""
+
+    features: bool = False
+    field: bool = False
+    reference: Float[Tensor, "rays channels"] | None = None
+
+    def __getitem__(self, part: slice) -> "Wanted":
+        return Wanted(self.features, self.field, None if self.reference is None else self.reference[part])
+
+
+NOTHING = Wanted()
+
 
 @dataclass(frozen=True)
 class RayOutput(Movable):
     """What one pass (coarse or fine) renders for a set of rays; paper section 3.2.
 
-    `features` are the rendered semantic features, `field` the per-sample ones (depth-guided loss only),
-    `logits` the per-ray class logits of label rendering (`--semantic_model fc`).
+    `features` are the rendered semantic features, `field` the per-sample ones, `guidance` the cosines of the field with
+    the reference features (depth-guided loss), `logits` the per-ray class logits of label rendering.
     """
 
     rgb: Float[Tensor, "rays 3"]
@@ -110,7 +135,17 @@ class RayOutput(Movable):
     z: Float[Tensor, "rays samples"]
     features: Float[Tensor, "rays channels"] | None = None
     field: Float[Tensor, "rays samples channels"] | None = None
+    guidance: Float[Tensor, "rays samples"] | None = None
     logits: Float[Tensor, "rays classes"] | None = None
+
+    @staticmethod
+    def joined(parts: "Sequence[RayOutput]") -> "RayOutput":
+        """The rays of all parts, one after the other."""
+        if len(parts) == 1:
+            return parts[0]
+        values = {field.name: [getattr(part, field.name) for part in parts] for field in fields(RayOutput)}
+        joined = {name: torch.cat(each) for name, each in values.items() if each[0] is not None}
+        return RayOutput(**joined)
 
 
 @dataclass(frozen=True)

@@ -35,13 +35,12 @@ def encoder(seed: int) -> Encoder:
     return network
 
 
-def transformer(meta: dict, weights: dict[str, Tensor] | int, plain: bool, colour_features: int) -> RayTransformer:
+def transformer(meta: dict, weights: dict[str, Tensor] | int, colour_features: int) -> RayTransformer:
     network = RayTransformer(
         meta["netwidth"],
         meta["trans_depth"],
         colour_features,
         meta.get("sem_channels", 8 * meta["netwidth"]),
-        plain=plain,
     )
     load_released(network, "renderer.coarse", weights)
     return network

@@ -6,17 +6,20 @@ import pytest
 import torch
 from tiny_model import CLASSES, example, model
 
+from gpnerf.encodings import Encodings
 from gpnerf.evaluation.view import ViewResult, ViewSettings, evaluate_view
 from gpnerf.metrics.image import psnr
 from gpnerf.metrics.perceptual import LpipsScorer
+from gpnerf.rendering import Chunking
 
 
 def evaluated(seed: int, amp: Literal["none", "bf16"]) -> ViewResult:
     names = tuple(f"class {index}" for index in range(CLASSES))
     settings = ViewSettings(
-        stride=1, chunk_size=512, amp=amp, compat="none", class_names=names, most_frequent_class=None
+        stride=1, chunking=Chunking(512), amp=amp, compat="none", class_names=names, most_frequent_class=None
     )
-    return evaluate_view(model(seed), example(3, seed=seed), settings, LpipsScorer(None), torch.device("cpu"))
+    encodings = Encodings(model(seed), 1.0)
+    return evaluate_view(encodings, example(3, seed=seed), settings, LpipsScorer(None), torch.device("cpu"))
 
 
 @pytest.mark.parametrize("seed", [0, 1])

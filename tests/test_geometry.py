@@ -109,7 +109,7 @@ def loop_relative_direction(point: np.ndarray, target: np.ndarray, source: np.nd
 def random_points(seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     rng = np.random.default_rng(seed)
     return (
-        torch.from_numpy(rng.uniform(-2, 2, (3, 4, 3))),
+        torch.from_numpy(rng.uniform(-2, 2, (4, 3, 3))),
         torch.from_numpy(rng.uniform(4, 6, (3, 3))),
         torch.from_numpy(rng.uniform(-6, -4, (2, 3))),
     )
@@ -123,8 +123,8 @@ def test_relative_directions_equal_an_explicit_loop(seed: int) -> None:
     for ray in range(3):
         for sample in range(4):
             for view in range(2):
-                arrays = points[ray, sample].numpy(), targets[ray].numpy(), sources[view].numpy()
-                assert result[ray, sample, view].tolist() == pytest.approx(loop_relative_direction(*arrays), abs=1e-5)
+                arrays = points[sample, ray].numpy(), targets[ray].numpy(), sources[view].numpy()
+                assert result[view, sample, ray].tolist() == pytest.approx(loop_relative_direction(*arrays), abs=1e-5)
 
 
 @settings(max_examples=20, deadline=None)

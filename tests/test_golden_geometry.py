@@ -31,15 +31,15 @@ def test_projection(case: str) -> None:
         golden[f"{case}in/deep_semantics"],
     )
     origins = target.cam_to_world[0, :3, 3].expand(len(points), 3)
-    samples = sample_sources(points, origins, maps)
+    samples = sample_sources(points.transpose(0, 1), origins, maps)
     pixels, in_front = geometry.project(points, cameras)
     expected = golden[f"{case}out/pixel_locations"]
     assert bool(((pixels - expected).abs() <= 1e-5 * expected.abs().clamp(min=1)).all())
     assert torch.equal(in_front, golden[f"{case}out/mask_in_front"].bool())
-    assert torch.equal(samples.mask, golden[f"{case}out/mask"][..., 0].bool())
-    assert_close(samples.features, golden[f"{case}out/rgb_feat"], 1e-5)
-    assert_close(samples.relative_directions, golden[f"{case}out/ray_diff"], 5e-5)
-    semantics = torch.stack([samples.semantics(view).permute(1, 2, 0) for view in range(len(expected))], dim=2)
+    assert torch.equal(samples.mask.permute(2, 1, 0), golden[f"{case}out/mask"][..., 0].bool())
+    assert_close(samples.features.permute(2, 1, 0, 3), golden[f"{case}out/rgb_feat"], 1e-5)
+    assert_close(samples.relative_directions.permute(2, 1, 0, 3), golden[f"{case}out/ray_diff"], 5e-5)
+    semantics = torch.stack([samples.semantics(view).permute(2, 1, 0) for view in range(len(expected))], dim=2)
     assert_close(semantics, golden[f"{case}out/sem_feat"], 1e-5)
 
 

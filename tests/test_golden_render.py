@@ -11,9 +11,10 @@ from gpnerf.geometry import camera_rays, pixel_grid
 from gpnerf.models.fpn import FeaturePyramid
 from gpnerf.models.projection import SourceMaps
 from gpnerf.models.ray_renderer import RayRenderer
-from gpnerf.structures import Cameras, RayOutput
+from gpnerf.structures import Cameras, RayOutput, Wanted
 
 RAYS = Golden("05_render_rays_small")
+EVERYTHING = Wanted(features=True, field=True)
 
 
 def one_camera(vector: Tensor) -> Cameras:
@@ -25,8 +26,8 @@ def one_camera(vector: Tensor) -> Cameras:
 @pytest.mark.parametrize("case", [key.removesuffix("/out/z_fine") for key in RAYS.keys(end="/out/z_fine")])
 def test_rays(case: str, plain: bool) -> None:
     golden, meta, inverse = RAYS, RAYS.meta, "inv" in case
-    network = transformer(meta, golden.weights(), plain, meta["featmaps_shape"][1])
-    renderer = RayRenderer(network, None, meta["N_samples"], meta["N_importance"], inverse).eval()
+    network = transformer(meta, golden.weights(), meta["featmaps_shape"][1])
+    renderer = RayRenderer(network, None, meta["N_samples"], meta["N_importance"], inverse, plain).eval()
     maps = SourceMaps(
         cameras_of(golden["in/src_cameras"][0]),
         golden.hashed(meta["src_rgbs"])[0].permute(0, 3, 1, 2),
@@ -40,7 +41,7 @@ def test_rays(case: str, plain: bool) -> None:
     assert_close(rays.directions, golden["in/ray_d"], 1e-5)
     near, far = (float(x) for x in golden["in/depth_range"][0])
     with torch.no_grad():
-        coarse, fine = renderer(rays, maps, near, far, field=True)
+        coarse, fine = renderer(rays, maps, near, far, EVERYTHING)
     assert fine is not None
     assert_close(coarse.z, golden[f"{case}/out/z_coarse"], 1e-5)
     assert_close(fine.z, golden[f"{case}/out/z_fine"], 1e-5)
@@ -48,10 +49,12 @@ def test_rays(case: str, plain: bool) -> None:
         for field in ("rgb", "weights", "depth"):
             assert_close(getattr(output, field), golden[f"{case}/out/{name}/{field}"], 1e-5)
     check_semantics(golden, f"{case}/out/fine", fine)
-    # The released program also renders semantics in the coarse pass; here that is a render without a fine pass.
-    only_coarse = RayRenderer(network, None, meta["N_samples"], 0, inverse).eval()
-    with torch.no_grad():
-        check_semantics(golden, f"{case}/out/coarse", only_coarse(rays, maps, near, far, field=True)[0])
+    if not plain:
+        # The fast form renders semantics in the last pass only: here in a render without a fine pass.
+        only_coarse = RayRenderer(network, None, meta["N_samples"], 0, inverse).eval()
+        with torch.no_grad():
+            coarse, _ = only_coarse(rays, maps, near, far, EVERYTHING)
+    check_semantics(golden, f"{case}/out/coarse", coarse)
 
 
 def check_semantics(golden: Golden, prefix: str, output: RayOutput) -> None:
@@ -66,8 +69,9 @@ def test_image(plain: bool) -> None:
     golden = Golden("05_render_image_width64")
     meta = golden.meta
     images = golden.hashed(meta["src_rgbs"])[0].permute(0, 3, 1, 2)
-    network = transformer(meta, golden.seed, plain, official_shapes("feature_net")["out_conv.weight"][0])
-    renderer = RayRenderer(network, None, meta["N_samples"], meta["N_importance"], meta["inv_uniform"]).eval()
+    network = transformer(meta, golden.seed, official_shapes("feature_net")["out_conv.weight"][0])
+    sizes = (meta["N_samples"], meta["N_importance"], meta["inv_uniform"])
+    renderer = RayRenderer(network, None, *sizes, plain).eval()
     camera = one_camera(golden["in/camera"])
     rays = camera_rays(camera, pixel_grid(camera.height, camera.width, meta["render_stride"]))
     assert_close(rays.directions, golden["out/ray_d"], 1e-5)
@@ -80,10 +84,10 @@ def test_image(plain: bool) -> None:
         pyramid = FeaturePyramid(tuple(x.shape[1] for x in levels), 2 * meta["netwidth"])
         load_released(pyramid, "fpn", golden.seed)
         maps = SourceMaps(cameras_of(golden["in/src_cameras"][0]), images, colour, pyramid(levels))
-        fine = renderer(rays, maps, near, far, field=True)[1]
-        coarse = RayRenderer(network, None, meta["N_samples"], 0, meta["inv_uniform"])(
-            rays, maps, near, far, field=True
-        )[0]
+        coarse, fine = renderer(rays, maps, near, far, EVERYTHING)
+        if not plain:
+            only_coarse = RayRenderer(network, None, meta["N_samples"], 0, meta["inv_uniform"])
+            coarse, _ = only_coarse(rays, maps, near, far, EVERYTHING)
     assert_close(coarse.z[0], golden["out/z_coarse_first_ray"], 1e-4)
     assert_close(fine.z, golden["out/z_fine"], 1e-4)
     for output, name in ((coarse, "coarse"), (fine, "fine")):

@@ -4,12 +4,12 @@ from dataclasses import dataclass, field
 
 import pytest
 import torch
+from both_forms import run_network
 from golden_files import FOLDER, Golden, assert_close, assert_norms_close, assert_thinned_close
 from golden_models import transformer
 from torch import Tensor
 
 from gpnerf.checkpoint.released import released_name
-from gpnerf.models.ops.semantic_gather import CollapsedSemantics, PlainSemantics
 from gpnerf.models.projection import SampledSources
 from gpnerf.models.ray_transformer import RayTransformer
 
@@ -21,28 +21,25 @@ class GivenSources(SampledSources):
     given: Tensor = field(kw_only=True)
 
     def semantics(self, view: int) -> Tensor:
-        return self.given[:, :, view].permute(2, 0, 1)
+        return self.given[:, :, view].permute(2, 1, 0)
 
 
 def run(golden: Golden, network: RayTransformer, semantic: Tensor, plain: bool) -> tuple[Tensor, ...]:
-    mask = golden["in/mask"][..., 0].bool()
-    views = mask.shape[2]
+    mask = golden["in/mask"][..., 0].bool().permute(2, 1, 0)
     features, relative, points, directions = (
         golden[f"in/{name}"].to(semantic.dtype) for name in ("rgb_feat", "ray_diff", "pts", "ray_d")
     )
-    grid = torch.zeros(views, *mask.shape[:2], 2)  # nothing reads it
+    features, relative = (x.permute(2, 1, 0, 3) for x in (features, relative))
+    grid = torch.zeros(*mask.shape, 2)  # nothing reads it
     sources = GivenSources(features, relative, mask, grid, None, given=semantic)
-    carried = (PlainSemantics if plain else CollapsedSemantics)(sources, want_field=True)
-    output = network(sources, points, directions, carried)
-    rendered, volume = carried.result()
-    assert volume is not None
+    output, rendered, volume = run_network(network, sources, points, directions, plain)
     return output.rgb, output.weights, network.adaptor(rendered), volume
 
 
 @pytest.mark.parametrize("plain", [True, False])
 def test_small(plain: bool) -> None:
     golden = Golden("01_gnt_small")
-    network = transformer(golden.meta, golden.weights(), plain, golden.meta["in_feat_ch"])
+    network = transformer(golden.meta, golden.weights(), golden.meta["in_feat_ch"])
     outputs = run(golden, network, golden["in/deep_sem_feat"], plain)
     for output, name in zip(outputs, ("rgb", "weights", "sem_feat", "sem_feat_3d"), strict=True):
         assert_close(output, golden[f"out/{name}"], 1e-5)
@@ -50,7 +47,7 @@ def test_small(plain: bool) -> None:
 
 def run_backward(golden: Golden, plain: bool, dtype: torch.dtype) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
     """The gradient of every parameter, by its released name, and the outputs."""
-    network = transformer(golden.meta, golden.weights(), plain, golden.meta["in_feat_ch"]).to(dtype)
+    network = transformer(golden.meta, golden.weights(), golden.meta["in_feat_ch"]).to(dtype)
     rgb, weights, rendered, volume = run(golden, network, golden["in/deep_sem_feat"].to(dtype), plain)
     outputs = (torch.cat([rgb, weights], dim=-1), rendered, volume)
     probes = [golden.tensor(f"probe.{i}", tuple(x.shape)) for i, x in enumerate(outputs)]
@@ -86,7 +83,7 @@ def test_low_variance_shows_every_epsilon(plain: bool) -> None:
     weights = golden.weights()
     for name in low["scaled_entries"]:
         weights[name] = weights[name] * low["factor"]
-    network = transformer(golden.meta, weights, plain, golden.meta["in_feat_ch"])
+    network = transformer(golden.meta, weights, golden.meta["in_feat_ch"])
     rgb, ray_weights, rendered, volume = run(golden, network, golden["in/deep_sem_feat"], plain)
     assert_close(rgb, golden["lowvar/out/rgb"], 1e-5)
     assert_close(ray_weights, golden["lowvar/out/weights"], 1e-5)
@@ -98,7 +95,7 @@ def test_low_variance_shows_every_epsilon(plain: bool) -> None:
 @pytest.mark.parametrize("name", sorted(path.stem for path in FOLDER.glob("01_gnt_width*.npz")))
 def test_official_width(name: str, plain: bool) -> None:
     golden = Golden(name)
-    network = transformer(golden.meta, golden.seed, plain, golden["in/rgb_feat"].shape[-1] - 3)
+    network = transformer(golden.meta, golden.seed, golden["in/rgb_feat"].shape[-1] - 3)
     semantic = golden.tensor(golden.meta["deep_sem_name"], tuple(golden.meta["deep_sem_shape"]))
     rgb, weights, rendered, volume = run(golden, network, semantic, plain)
     assert_close(rgb, golden["out/rgb"], 1e-5)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from gpnerf.errors import UserError
+from gpnerf.geometry import cosine
 from gpnerf.losses import (
     colour_loss,
     depth_guided_loss,
@@ -61,13 +62,13 @@ def test_distillation_loss_measures_the_angle_only() -> None:
 
 
 def test_losses_send_no_gradient_to_their_targets() -> None:
-    rendered, reference, field = random(3, 4), random(3, 4, seed=1), random(3, 6, 4)
+    rendered, reference, guidance = random(3, 4), random(3, 4, seed=1), random(3, 6)
     weights = random(3, 6).softmax(-1)
-    for tensor in (rendered, reference, field, weights):
+    for tensor in (rendered, reference, guidance, weights):
         tensor.requires_grad_()
-    (distillation_loss(rendered, reference) + depth_guided_loss(field, weights, reference, n_p=1)).backward()
+    (distillation_loss(rendered, reference) + depth_guided_loss(guidance, weights, n_p=1)).backward()
     assert reference.grad is None and weights.grad is None
-    assert rendered.grad.abs().sum() > 0 and field.grad.abs().sum() > 0
+    assert rendered.grad.abs().sum() > 0 and guidance.grad.abs().sum() > 0
 
 
 # --- depth-guided window and loss ---
@@ -100,12 +101,12 @@ def test_depth_guided_loss_is_the_loop_over_rays_and_samples(negative: str) -> N
         heaviest = max(range(samples), key=lambda j, r=r: float(weights[r, j]))
         centre = min(max(heaviest, n_p), samples - 1 - n_p)
         for j in range(samples):
-            cosine = float(torch.cosine_similarity(field[r, j], reference[r], dim=0))
+            alike = float(torch.cosine_similarity(field[r, j], reference[r], dim=0))
             if abs(j - centre) <= n_p:
-                total += 1 - cosine
+                total += 1 - alike
             elif negative == "anti":
-                total += max(0.0, cosine)
-    loss = depth_guided_loss(field, weights, reference, n_p, negative)
+                total += max(0.0, alike)
+    loss = depth_guided_loss(cosine(field, reference[:, None]), weights, n_p, negative)
     assert float(loss) == pytest.approx(total / (rays * samples), rel=1e-5)
 
 
@@ -154,7 +155,7 @@ def test_gradients_agree_with_finite_differences() -> None:
         (lambda x: colour_loss(x, reference), rendered),
         (lambda x: segmentation_loss(x, torch.tensor([0, 2, 1, 0]), 2), rendered),
         (lambda x: distillation_loss(x, reference), rendered),
-        (lambda x: depth_guided_loss(x, weights, reference, 1), field),
+        (lambda x: depth_guided_loss(cosine(x, reference[:, None]), weights, 1), field),
         (lambda x: depth_loss(x, true_depth, 0.1, 10.0), depth),
     ]
     for term, x in terms:
@@ -170,12 +171,12 @@ def test_losses_and_gradients_stay_finite(values: list[float], reference_values:
     x = torch.tensor(values, requires_grad=True)
     reference = torch.tensor(reference_values)
     field = x.reshape(1, 4, 3)
-    weights = field[..., 0]
+    weights, guidance = field[..., 0], cosine(field, reference)
     losses = [
         distillation_loss(x.reshape(4, 3), reference.expand(4, 3)),
-        depth_guided_loss(field, weights, reference[None], 1, "anti"),
-        depth_guided_loss(field, weights, reference[None], 1, "none"),
-        depth_guided_loss(field, weights, reference[None], 1, compat="release"),
+        depth_guided_loss(guidance, weights, 1, "anti"),
+        depth_guided_loss(guidance, weights, 1, "none"),
+        depth_guided_loss(guidance, weights, 1, compat="release"),
         depth_loss(x, reference.repeat(4), 0.1, 10.0),
         segmentation_loss(x.reshape(4, 3), torch.tensor([0, 1, 2, 2]), 2),
     ]
@@ -187,8 +188,14 @@ def test_losses_and_gradients_stay_finite(values: list[float], reference_values:
 def test_cosine_terms_keep_their_precision_under_autocast() -> None:
     rendered, reference = random(8, 64), random(8, 64, seed=1)
     field, weights = random(8, 6, 64, seed=2), random(8, 6, seed=3)
-    plain = distillation_loss(rendered, reference) + depth_guided_loss(field, weights, reference, 1)
+
+    def loss() -> Tensor:
+        guidance = cosine(field, reference[:, None])
+        return distillation_loss(rendered, reference) + depth_guided_loss(guidance, weights, 1)
+
+    plain = loss()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        cast = distillation_loss(rendered, reference) + depth_guided_loss(field, weights, reference, 1)
+        cast = loss()
     assert float(cast) == float(plain)
+    assert cosine(field.bfloat16(), reference[:, None].bfloat16()).dtype == torch.float32
     assert distillation_loss(rendered.bfloat16(), reference.bfloat16()).dtype == torch.float32

@@ -5,6 +5,7 @@ import torch
 from golden_files import Golden, assert_close, assert_thinned_close
 from torch import Tensor
 
+from gpnerf.geometry import cosine
 from gpnerf.losses import (
     colour_loss,
     depth_guided_loss,
@@ -78,7 +79,8 @@ def test_depth_guided_loss_golden() -> None:
     n_p = int(targets.sum(1).max()) // 2
     assert torch.equal(depth_guided_window(golden["in/weights"], n_p, "release"), targets)
     field = golden.hashed(golden.meta["agg3d"]).requires_grad_()
-    loss = depth_guided_loss(field, golden["in/weights"], golden_reference(golden), n_p, compat="release")
+    guidance = cosine(field, golden_reference(golden)[:, None])
+    loss = depth_guided_loss(guidance, golden["in/weights"], n_p, compat="release")
     loss.backward()
     assert_close(loss.detach(), golden["out/loss_depth_guided"], 1e-6)
     assert_thinned_close(golden, "out/grad_dgs_agg3d_sub", field.grad, 1e-6, floor=0)

@@ -33,31 +33,32 @@ FORMS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("views", [1, 2, 5])
 def test_outputs_have_the_size_of_the_inputs(height: int, width: int, views: int) -> None:
     given = example(views, height, width)
-    output = model()(given, rays_of(given, RAYS), field=True)
+    output = model()(given, rays_of(given, RAYS), guidance=True)
     assert output.logits.shape == (CLASSES + 1, height, width)
     assert output.reference.shape == (RAYS, CHANNELS)
     assert output.coarse.weights.shape == (RAYS, 6) and output.fine.weights.shape == (RAYS, 9)
-    assert output.fine.field.shape == (RAYS, 9, CHANNELS)
+    assert output.fine.features.shape == (RAYS, CHANNELS) and output.fine.guidance.shape == (RAYS, 9)
     assert torch.allclose(output.fine.weights.sum(dim=1), torch.ones(RAYS), atol=1e-5)
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_renders_finite_numbers_and_trains(form: str) -> None:
     given = example(height=37, width=45)
-    output = model(**FORMS[form])(given, rays_of(given, RAYS), field=True)
+    output = model(**FORMS[form])(given, rays_of(given, RAYS), guidance=True)
     assert (output.fine is None) == (form == "coarse only")
     if form != "coarse only":
-        # Only the last pass is asked for semantics.
-        assert output.coarse.features is None and output.coarse.field is None
+        # Only the last pass is asked for semantics, but the plain form carries them through both.
+        assert (output.coarse.features is not None) == (output.coarse.guidance is not None) == (form == "plain")
     last = output.last
-    assert last.features.shape == (RAYS, CHANNELS) and last.field.shape == (RAYS, last.z.shape[1], CHANNELS)
+    assert last.features.shape == (RAYS, CHANNELS) and last.guidance.shape == last.z.shape
+    assert float(last.guidance.detach().abs().max()) <= 1 + 1e-5
     assert (float(last.features.detach().min()) >= 0) == (form != "signed features")
     assert bool(output.logits.isfinite().all()) and bool(last.rgb.isfinite().all())
 
 
 def test_label_rendering_has_logits_of_rays_and_no_feature_map() -> None:
     given, network = example(), model(semantic_model="fc")
-    output = network(given, rays_of(given, RAYS), field=True)
+    output = network(given, rays_of(given, RAYS), guidance=True)
     assert network.fpn is None and network.head is None
     assert output.logits is None and output.reference is None and output.fine.features is None
     assert output.coarse.logits.shape == output.fine.logits.shape == (RAYS, CLASSES + 1)
@@ -80,7 +81,7 @@ def test_a_wrong_shape_raises() -> None:
 def distillation(output: StepOutput, given: Example) -> Tensor:
     last = output.last
     return losses.distillation_loss(last.features, output.reference) + losses.depth_guided_loss(
-        last.field, last.weights, output.reference, n_p=1
+        last.guidance, last.weights, n_p=1
     )
 
 
@@ -95,7 +96,7 @@ def colour(output: StepOutput, given: Example) -> Tensor:
 def trained(loss: Any, **changes: Any) -> set[str]:
     """The parts of the model that a loss alone gives a gradient."""
     given, network = example(), model(**changes)
-    loss(network(given, rays_of(given, RAYS), field=True), given).backward()
+    loss(network(given, rays_of(given, RAYS), guidance=True), given).backward()
     parts: dict[str, nn.Module] = {
         **{name: getattr(network.encoder, name) for name in ("stem", "stage1", "stage2", "stage3", "up3", "out")},
         "transformer": network.renderer.coarse.embed,

@@ -56,7 +56,8 @@ def output(random: torch.Generator) -> StepOutput:
     field = torch.randn(RAYS, SAMPLES, CHANNELS, generator=random)
     logits = torch.randn(CLASSES + 1, HEIGHT, WIDTH, generator=random)
     reference = torch.randn(RAYS, CHANNELS, generator=random)
-    fine = one_pass(random, features=features, field=field)
+    guidance = torch.cosine_similarity(field, reference[:, None], dim=-1)
+    fine = one_pass(random, features=features, field=field, guidance=guidance)
     return StepOutput(one_pass(random), fine, logits, reference)
 
 
@@ -140,7 +141,7 @@ def test_weight_zero_leaves_a_term_out(
     every, fewer = (one.terms(output, example, rays) for one in (objective(), objective(**{weight: 0.0})))
     assert set(every) - set(fewer) == left_out
     assert all(float(every[name]) == float(value) for name, value in fewer.items())
-    assert objective(distillation=0.0).wants_field is False
+    assert objective(distillation=0.0).wants_guidance is False
 
 
 def test_missing_truth_leaves_its_terms_out(output: StepOutput, example: Example, rays: Rays) -> None:
@@ -153,9 +154,8 @@ def test_label_rendering_scores_each_pass_at_the_rays(
     output: StepOutput, example: Example, rays: Rays, random: torch.Generator
 ) -> None:
     coarse, fine = torch.randn(2, RAYS, CLASSES + 1, generator=random)
-    rendered = StepOutput(
-        replace(output.coarse, logits=coarse), replace(output.fine, features=None, field=None, logits=fine), None, None
-    )
+    last = replace(output.fine, features=None, field=None, guidance=None, logits=fine)
+    rendered = StepOutput(replace(output.coarse, logits=coarse), last, None, None)
     terms = objective().terms(rendered, example, rays)
     labels = np.array([int(example.target.labels[v, u]) for u, v in rays.pixels.tolist()])
     for name, logits in (("semantic_coarse", coarse), ("semantic_fine", fine)):
@@ -165,9 +165,9 @@ def test_label_rendering_scores_each_pass_at_the_rays(
 
 def test_no_gradient_reaches_the_reference_or_the_weights(output: StepOutput, example: Example, rays: Rays) -> None:
     reference, weights = output.reference.clone().requires_grad_(), output.fine.weights.clone().requires_grad_()
-    features, field = output.fine.features.clone().requires_grad_(), output.fine.field.clone().requires_grad_()
-    fine = replace(output.fine, weights=weights, features=features, field=field)
+    features, guidance = output.fine.features.clone().requires_grad_(), output.fine.guidance.clone().requires_grad_()
+    fine = replace(output.fine, weights=weights, features=features, guidance=guidance)
     terms = objective().terms(replace(output, fine=fine, reference=reference), example, rays)
     (terms["distillation"] + terms["depth_guided"]).backward()
     assert reference.grad is None and weights.grad is None
-    assert float(features.grad.abs().sum()) > 0 and float(field.grad.abs().sum()) > 0
+    assert float(features.grad.abs().sum()) > 0 and float(guidance.grad.abs().sum()) > 0

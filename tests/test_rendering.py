@@ -10,8 +10,8 @@ from tiny_model import CLASSES, FAR, NEAR, cameras, example, model, one
 
 from gpnerf.geometry import camera_rays, pixel_grid
 from gpnerf.models.gpnerf import GPNeRF
-from gpnerf.rendering import render_view
-from gpnerf.structures import Cameras, ImageOutput
+from gpnerf.rendering import Chunking, render_view
+from gpnerf.structures import Cameras, ImageOutput, Wanted
 
 SIZES = [(9, 13), (12, 16), (8, 7)]
 
@@ -34,9 +34,9 @@ def assert_same(a: ImageOutput, b: ImageOutput) -> None:
 @pytest.mark.parametrize("stride", [1, 2])
 def test_the_picture_does_not_depend_on_the_chunk_size(stride: int) -> None:
     network, camera = model(), target(9, 13)
-    whole = render(network, camera, stride=stride, chunk_size=10_000)
-    for chunk_size in (1, 7, 35):
-        assert_same(render(network, camera, stride=stride, chunk_size=chunk_size), whole)
+    whole = render(network, camera, stride=stride, chunking=Chunking(10_000))
+    for rays in (1, 7, 35):
+        assert_same(render(network, camera, stride=stride, chunking=Chunking(rays)), whole)
 
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
@@ -62,10 +62,10 @@ def test_sizes(height: int, width: int, stride: int) -> None:
 
 def test_every_pixel_is_what_its_ray_renders() -> None:
     network, camera = model(), target(9, 13)
-    output = render(network, camera, chunk_size=11)
+    output = render(network, camera, chunking=Chunking(11))
     with torch.no_grad():
         maps = network.encode_sources(example().sources)
-        _, fine = network.renderer(camera_rays(camera, pixel_grid(9, 13)), maps, NEAR, FAR)
+        _, fine = network.renderer(camera_rays(camera, pixel_grid(9, 13)), maps, NEAR, FAR, Wanted(features=True))
     assert torch.allclose(output.rgb, fine.rgb.T.reshape(3, 9, 13), atol=1e-5)
     assert torch.allclose(output.depth, fine.depth.reshape(9, 13), atol=1e-5)
     assert output.features is not None

@@ -24,7 +24,7 @@ _LEVELS = 4
 
 # Fields of an architecture that change training but not what trained weights compute, and those that say how rays
 # are sampled, which a trained network tolerates.
-_TRAINING_ONLY = ("dropout", "plain", "insert", "detach_reference", "compat")
+_TRAINING_ONLY = ("dropout", "plain", "insert", "detach_reference", "compat", "recompute")
 _SAMPLING = ("samples", "importance", "inverse")
 
 _log = logging.getLogger(__name__)
@@ -52,6 +52,7 @@ class Architecture:
     insert: bool
     detach_reference: bool
     compat: Compat
+    recompute: bool = False  # checkpoints of earlier versions do not have it
 
     @classmethod
     def of(cls, config: Config, classes: int) -> "Architecture":
@@ -78,6 +79,7 @@ class Architecture:
             insert=config.loss.feature_fusion == "insert",
             detach_reference=config.loss.detach_reference,
             compat=config.run.compat,
+            recompute=config.render.recompute,
         )
 
     @classmethod
@@ -114,7 +116,7 @@ class Architecture:
         fine = self._transformer(self.fine_features, semantic) if self.fine_features else None
         # With two networks the coarse one never renders semantics, so it has no adaptor to leave untrained.
         coarse = self._transformer(self.coarse_features, None if fine else semantic)
-        renderer = RayRenderer(coarse, fine, self.samples, self.importance, self.inverse)
+        renderer = RayRenderer(coarse, fine, self.samples, self.importance, self.inverse, self.plain, self.recompute)
         fpn = head = None
         if semantic:
             fpn = FeaturePyramid((width, width, 2 * width, 4 * width), semantic // _LEVELS)
@@ -139,7 +141,6 @@ class Architecture:
             classes=self.outputs if self.semantic_model == "fc" else None,
             dropout=self.dropout,
             adaptor_relu=self.adaptor_relu,
-            plain=self.plain,
         )
 
 

@@ -1,4 +1,5 @@
-"""The two attentions of the renderer: over source views (subtraction) and over the samples of a ray (dot product)."""
+"""The two attentions of the renderer as they are defined: over source views (subtraction) and over the samples of a
+ray (dot product). `models.ops` computes the same numbers faster."""
 
 import torch
 import torch.nn.functional as F
@@ -32,7 +33,7 @@ class FeedForward(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
-        return self.dropout(self.down(self.dropout(F.relu(self.up(x)))))
+        return self.dropout(self.down(self.dropout(F.relu(self.up(x), inplace=True))))
 
 
 class ViewAttention(nn.Module):
@@ -59,35 +60,14 @@ class ViewAttention(nn.Module):
         views: Float[Tensor, "rays samples views width"],
         relative: Float[Tensor, "rays samples views 4"],
         mask: Bool[Tensor, "rays samples views"],
-        plain: bool = False,
     ) -> tuple[Float[Tensor, "rays samples width"], Float[Tensor, "rays samples views width"]]:
-        """Attended features, and the attention weights after dropout.
-
-        `plain` evaluates the formulas as written; otherwise consecutive linear maps are multiplied out first.
-        """
-        values, scores = (self._plain if plain else self._folded)(q, views, relative)
-        scores = scores.masked_fill(~mask[..., None], _MASKED_SCORE)
-        attention = self.dropout(torch.softmax(scores, dim=2))
-        return self.dropout(self.out((attention * values).sum(dim=2))), attention
-
-    def _plain(self, q: Tensor, views: Tensor, relative: Tensor) -> tuple[Tensor, Tensor]:
+        """Attended features, and the attention weights after dropout."""
         key = self.key(views)
         position = self.position(relative)
-        return self.value(key) + position, self.score(key - self.query(q)[:, :, None] + position)
-
-    def _folded(self, q: Tensor, views: Tensor, relative: Tensor) -> tuple[Tensor, Tensor]:
-        """The same numbers with W_v W_k, S_1 W_k, S_1 W_q and S_1 P_2 multiplied out (S: score, P: position MLP):
-        nothing as wide as a key is made for the scores, whose first layer is eight times narrower."""
-        first, position = self.score.first, self.position.last
-        width = first.in_features
-        both = torch.cat([self.value.weight, first.weight])  # what reads a key: values and scores
-        position_both = torch.cat([position.weight, first.weight @ position.weight])
-        bias = torch.cat([position.bias, first.weight @ position.bias + first.bias])
-        hidden = F.relu(self.position.first(relative))
-        projected = F.linear(views, both @ self.key.weight) + F.linear(hidden, position_both, bias)
-        values, pre_score = projected[..., :width], projected[..., width:]
-        query = F.linear(q, first.weight @ self.query.weight)
-        return values, self.score.last(F.relu(pre_score - query[:, :, None]))
+        scores = self.score(key - self.query(q)[:, :, None] + position).masked_fill(~mask[..., None], _MASKED_SCORE)
+        attention = self.dropout(torch.softmax(scores, dim=2))
+        attended = (attention * (self.value(key) + position)).sum(dim=2)
+        return self.dropout(self.out(attended)), attention
 
 
 class RayAttention(nn.Module):
@@ -128,10 +108,8 @@ class ViewBlock(nn.Module):
         self.feed_forward_norm = nn.LayerNorm(width, eps=BLOCK_NORM_EPS)
         self.feed_forward = FeedForward(width, 4 * width, dropout)
 
-    def forward(
-        self, q: Tensor, views: Tensor, relative: Tensor, mask: Tensor, plain: bool = False
-    ) -> tuple[Tensor, Tensor]:
-        attended, attention = self.attention(self.attention_norm(q), views, relative, mask, plain)
+    def forward(self, q: Tensor, views: Tensor, relative: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        attended, attention = self.attention(self.attention_norm(q), views, relative, mask)
         q = q + attended
         return q + self.feed_forward(self.feed_forward_norm(q)), attention
 

@@ -37,9 +37,9 @@ def insert_cells(
 ) -> Float[Tensor, "channels rows cols"]:
     """A copy of the map with rendered features in their cells (paper, Fig. 3a); of several rays the first counts."""
     flat = features.flatten(1)
-    count = flat.shape[1]
+    places = cells % flat.shape[1]
     order = torch.arange(len(cells), device=cells.device)
-    first = torch.full((count,), len(cells), device=cells.device).scatter_reduce(0, cells % count, order, "amin")
-    written = (first < len(cells)).nonzero()[:, 0]
-    merged = flat.index_copy(1, written, rendered.to(flat.dtype)[first[written]].T)
-    return merged.unflatten(1, features.shape[1:])
+    first = torch.full_like(flat[0], len(cells), dtype=torch.int64).scatter_reduce(0, places, order, "amin")[places]
+    # Every ray writes what the first one of its cell does, so that their order does not matter; only that one learns.
+    written = torch.where((first == order)[:, None], rendered, rendered.detach()[first])
+    return flat.index_copy(1, places, written.to(flat.dtype).T).unflatten(1, features.shape[1:])

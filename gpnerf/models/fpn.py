@@ -25,7 +25,9 @@ class FeaturePyramid(nn.Module):
 
     def forward(self, pyramid: tuple[Tensor, Tensor, Tensor, Tensor]) -> Float[Tensor, "images channels rows cols"]:
         """Semantic features at the size of the finest map."""
-        levels = [conv(x) for conv, x in zip(self.lateral, pyramid, strict=True)]
+        # Channels last: the renderer reads all channels of a pixel at once (and CPU convolutions are a little faster).
+        pixelwise = [x.contiguous(memory_format=torch.channels_last) for x in pyramid]
+        levels = [conv(x) for conv, x in zip(self.lateral, pixelwise, strict=True)]
         for finer in range(len(levels) - 2, -1, -1):
             up = F.interpolate(levels[finer + 1], size=levels[finer].shape[-2:], mode="nearest")
             levels[finer] = levels[finer] + up

@@ -1,6 +1,7 @@
 """GP-NeRF as one module: encoder, feature pyramid, ray renderer and perception head."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -12,7 +13,7 @@ from gpnerf.models.fpn import FeaturePyramid
 from gpnerf.models.heads import PerceptionHead
 from gpnerf.models.projection import SourceMaps
 from gpnerf.models.ray_renderer import RayRenderer
-from gpnerf.structures import Compat, Example, RayOutput, Rays, SourceViews
+from gpnerf.structures import Compat, Example, RayOutput, Rays, SourceViews, Wanted
 
 
 @dataclass(frozen=True)
@@ -64,30 +65,41 @@ class GPNeRF(nn.Module):
         self.compat: Compat = compat
 
     def forward(
-        self, example: Example, rays: Rays, field: bool = False, generator: torch.Generator | None = None
+        self,
+        example: Example,
+        rays: Rays,
+        semantics: bool = True,
+        guidance: bool = False,
+        generator: torch.Generator | None = None,
     ) -> StepOutput:
         """Render the rays of the example's target; decode its real features, with the rendered ones inserted.
 
-        `field` asks for per-sample semantic features; `generator` jitters the samples along the rays.
+        Without `semantics` only colour and depth are rendered. `guidance` compares the semantic features of every
+        sample with the target's real ones; `generator` jitters the samples along the rays.
         """
-        maps = self.encode_sources(example.sources)
-        coarse, fine = self.renderer(rays, maps, example.near, example.far, field=field, generator=generator)
-        if self.fpn is None or self.head is None:
+        semantics = semantics and self.fpn is not None
+        maps = self.encode_sources(example.sources, semantics)
+        render = partial(self.renderer, rays, maps, example.near, example.far, generator=generator)
+        if not semantics:
+            coarse, fine = render()
             return StepOutput(coarse, fine, None, None)
         real = self.encode_semantics(example.target.image)
         cells = feature_cells(rays.pixels, example.target.camera.width, real.shape[-1], self.compat)
+        reference = read_cells(real, cells)
+        wanted = Wanted(self.insert or guidance, reference=reference.detach() if guidance else None)
+        coarse, fine = render(wanted=wanted)
         rendered = (coarse if fine is None else fine).features
-        decoded = insert_cells(real, rendered, cells) if self.insert else real
+        decoded = insert_cells(real, rendered, cells) if self.insert and rendered is not None else real
         height, width = example.target.image.shape[-2:]
-        return StepOutput(coarse, fine, self.segment(decoded, height, width), read_cells(real, cells))
+        return StepOutput(coarse, fine, self.segment(decoded, height, width), reference)
 
-    def encode_sources(self, sources: SourceViews) -> SourceMaps:
-        """Everything rendering needs to know of the source views."""
+    def encode_sources(self, sources: SourceViews, semantics: bool = True) -> SourceMaps:
+        """Everything rendering needs to know of the source views, with semantic features or without."""
         # With the reference detached, neither the last stage nor the pyramid learns from source views.
         pyramid = self.encoder.pyramid(sources.images, train_last=not self.detach_reference)
         colour = self.encoder.decode(pyramid)
         semantic = None
-        if self.fpn is not None:
+        if semantics and self.fpn is not None:
             with torch.set_grad_enabled(torch.is_grad_enabled() and not self.detach_reference):
                 semantic = self.fpn(pyramid)
         coarse, fine = colour[:, : self.colour_features], colour[:, self.colour_features :]

@@ -33,20 +33,20 @@ class SampledSources:
     `grid`: where the point lies in each view, in `grid_sample` coordinates.
     """
 
-    features: Float[Tensor, "rays samples views features"]
-    relative_directions: Float[Tensor, "rays samples views 4"]
-    mask: Bool[Tensor, "rays samples views"]
-    grid: Float[Tensor, "views rays samples 2"]
+    features: Float[Tensor, "views samples rays features"]
+    relative_directions: Float[Tensor, "views samples rays 4"]
+    mask: Bool[Tensor, "views samples rays"]
+    grid: Float[Tensor, "views samples rays 2"]
     semantic_maps: Float[Tensor, "views channels rows cols"] | None
 
-    def semantics(self, view: int) -> Float[Tensor, "channels rays samples"]:
+    def semantics(self, view: int) -> Float[Tensor, "channels samples rays"]:
         """Semantic features of one source view at every sample (channels first, as they are read)."""
         assert self.semantic_maps is not None
-        return _read(self.semantic_maps[view : view + 1], self.grid[view : view + 1])[0]
+        return read_maps(self.semantic_maps[view : view + 1], self.grid[view : view + 1])[0]
 
 
 def sample_sources(
-    points: Float[Tensor, "rays samples 3"],
+    points: Float[Tensor, "samples rays 3"],
     origins: Float[Tensor, "rays 3"],
     maps: SourceMaps,
     fine: bool = False,
@@ -57,13 +57,14 @@ def sample_sources(
     grid = geometry.normalised_pixels(pixels, cameras.height, cameras.width)
     mask = in_front & geometry.inside_image(pixels, cameras.height, cameras.width)
     colour = maps.fine_colour if fine and maps.fine_colour is not None else maps.colour
-    features = torch.cat([_read(maps.images, grid), _read(colour, grid)], dim=1)
+    features = torch.cat([read_maps(maps.images, grid), read_maps(colour, grid)], dim=1)
     relative = geometry.relative_directions(points, origins, cameras.cam_to_world[:, :3, 3])
-    return SampledSources(features.permute(2, 3, 0, 1), relative, mask.permute(1, 2, 0), grid, maps.semantic)
+    return SampledSources(features.permute(0, 2, 3, 1), relative, mask, grid, maps.semantic)
 
 
-def _read(
-    maps: Float[Tensor, "views channels rows cols"], grid: Float[Tensor, "views rays samples 2"]
-) -> Float[Tensor, "views channels rays samples"]:
+def read_maps(
+    maps: Float[Tensor, "views channels rows cols"], grid: Float[Tensor, "views samples rays 2"]
+) -> Float[Tensor, "views channels samples rays"]:
+    """Bilinear values at `grid_sample` coordinates, zero outside."""
     # The maps take the coordinates' type, never the other way round: bfloat16 cannot tell neighbouring pixels apart.
     return F.grid_sample(maps.to(grid.dtype), grid, mode="bilinear", padding_mode="zeros", align_corners=True)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from gpnerf import geometry
 from gpnerf.models.attention import RayBlock, TwoLayers, ViewBlock
-from gpnerf.models.ops.semantic_gather import SemanticAccumulator
+from gpnerf.models.ops.semantic_gather import PlainSemantics
 from gpnerf.models.projection import SampledSources
 
 _OCTAVES = 10
@@ -34,7 +34,6 @@ class RayTransformer(nn.Module):
         semantic_channels: channels of the semantic features to adapt; None leaves the adaptor out.
         classes: outputs of per-ray label rendering; None leaves that layer out.
         adaptor_relu: end the adaptor with a ReLU (the paper's form).
-        plain: evaluate the attention formulas as written (reference) instead of multiplied out.
     """
 
     def __init__(
@@ -47,10 +46,9 @@ class RayTransformer(nn.Module):
         heads: int = 4,
         dropout: float = 0.1,
         adaptor_relu: bool = True,
-        plain: bool = False,
     ) -> None:
         super().__init__()
-        self.plain = plain
+        self.heads = heads
         self.embed = TwoLayers(colour_features + 3, width, width)
         self.view_blocks = nn.ModuleList(ViewBlock(width, dropout) for _ in range(depth))
         # Only even layers take the position and direction in again.
@@ -61,6 +59,7 @@ class RayTransformer(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.colour = nn.Linear(width, 3)
         self.label = nn.Linear(width, classes) if classes else None
+        self.adaptor: nn.Sequential | None = None
         if semantic_channels:
             linear = nn.Linear(semantic_channels, semantic_channels)
             self.adaptor = nn.Sequential(linear, nn.ReLU()) if adaptor_relu else nn.Sequential(linear)
@@ -70,17 +69,23 @@ class RayTransformer(nn.Module):
         sources: SampledSources,
         points: Float[Tensor, "rays samples 3"],
         directions: Float[Tensor, "rays 3"],
-        semantics: SemanticAccumulator | None = None,
+        semantics: PlainSemantics | None = None,
     ) -> TransformerOutput:
-        """Render rays; `semantics` is shown the attention of every layer."""
-        views = self.embed(sources.features)
+        """Render rays by the definition; `semantics` is shown the attention of every layer."""
+        # Rays first, as the formulas are written.
+        features, relative, mask = (
+            x.movedim((2, 1, 0), (0, 1, 2)).contiguous()
+            for x in (sources.features, sources.relative_directions, sources.mask)
+        )
+        views = self.embed(features)
         q = views.max(dim=2).values
-        position = self._encode_position(points, directions)
+        direction = encode_direction(directions)[:, None].expand(-1, points.shape[1], -1)
+        position = torch.cat([encode_position(points), direction], dim=-1)
         weights = q.new_empty(0)
-        for layer, (view_block, ray_block) in enumerate(zip(self.view_blocks, self.ray_blocks, strict=True)):
-            q, view_attention = view_block(q, views, sources.relative_directions, sources.mask, self.plain)
-            if layer % 2 == 0:
-                q = self.position_layers[str(layer)](torch.cat([q, position.to(q.dtype)], dim=-1))
+        for view_block, position_mlp, ray_block in self.layers:
+            q, view_attention = view_block(q, views, relative, mask)
+            if position_mlp is not None:
+                q = position_mlp(torch.cat([q, position.to(q.dtype)], dim=-1))
             q, ray_attention = ray_block(q)
             if semantics is not None:
                 semantics.add(view_attention, ray_attention)
@@ -89,8 +94,23 @@ class RayTransformer(nn.Module):
         ray_feature = self.norm(q).mean(dim=1)
         return TransformerOutput(self.colour(ray_feature).float(), weights.float(), ray_feature)
 
-    @staticmethod
-    def _encode_position(points: Tensor, directions: Tensor) -> Tensor:
-        unit = directions / directions.norm(dim=-1, keepdim=True)
-        encoded = geometry.positional_encoding(unit, _OCTAVES)[:, None].expand(-1, points.shape[1], -1)
-        return torch.cat([geometry.positional_encoding(points, _OCTAVES), encoded], dim=-1)
+    @property
+    def layers(self) -> list[tuple[ViewBlock, TwoLayers | None, RayBlock]]:
+        """View block, position MLP (even layers only) and ray block of every layer."""
+        mlps = dict(self.position_layers.items())
+        positions = [mlps.get(str(layer)) for layer in range(len(self.ray_blocks))]
+        return list(zip(self.view_blocks, positions, self.ray_blocks, strict=True))  # type: ignore[arg-type]
+
+    def logits(self, ray_feature: Float[Tensor, "rays width"]) -> Float[Tensor, "rays classes"] | None:
+        """Per-ray class logits of label rendering; None without it."""
+        return None if self.label is None else self.label(ray_feature).float()
+
+
+def encode_position(points: Float[Tensor, "*points 3"]) -> Float[Tensor, "*points encoded"]:
+    """Positional encoding of positions (metres)."""
+    return geometry.positional_encoding(points, _OCTAVES)
+
+
+def encode_direction(directions: Float[Tensor, "rays 3"]) -> Float[Tensor, "rays encoded"]:
+    """Positional encoding of the rays' unit directions."""
+    return geometry.positional_encoding(directions / directions.norm(dim=-1, keepdim=True), _OCTAVES)

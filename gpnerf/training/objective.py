@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from gpnerf import losses
-from gpnerf.losses import Negative
+from gpnerf.losses import Assignment, Negative
 from gpnerf.models.gpnerf import StepOutput
 from gpnerf.structures import Compat, Example, RayOutput, Rays
 
-# The published loss adds the cross entropy for the coarse and for the fine pass, which share one prediction.
+# The published loss adds the head's loss for the coarse and for the fine pass, which share one prediction.
 _SEMANTIC_COUNTS = 2
 
 
@@ -21,6 +22,12 @@ class LossWeights:
     semantic: float
     distillation: float
     depth: float
+    instance: float = 0.0
+
+    @property
+    def head(self) -> bool:
+        """Whether the perception head learns."""
+        return self.semantic > 0 or self.instance > 0
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,7 @@ class Objective:
         n_p: half window of the depth-guided loss, in samples.
         negative: what happens to samples away from the depth peak.
         compat: `release` keeps the released program's forms.
+        assignment: which channel learns an instance.
     """
 
     weights: LossWeights
@@ -39,11 +47,12 @@ class Objective:
     n_p: int
     negative: Negative
     compat: Compat
+    assignment: Assignment = "hungarian"
 
     @property
     def wants_semantics(self) -> bool:
         """Whether any term looks at semantic features or logits."""
-        return self.weights.semantic > 0 or self.weights.distillation > 0
+        return self.weights.head or self.weights.distillation > 0
 
     @property
     def wants_guidance(self) -> bool:
@@ -55,6 +64,8 @@ class Objective:
         terms = self._colour(output, example, rays)
         if self.weights.semantic and example.target.labels is not None:
             terms |= self._semantic(output, example.target.labels, rays)
+        if self.weights.instance and output.logits is not None:
+            terms |= self._instance(output.logits, example.target.instances)
         if self.weights.distillation and output.reference is not None:
             terms |= self._distillation(output.last, output.reference)
         if self.weights.depth and example.target.depth is not None:
@@ -80,6 +91,14 @@ class Objective:
             for name, each in _passes(output).items()
             if each.logits is not None
         }
+
+    def _instance(self, logits: Tensor, instances: Tensor | None) -> dict[str, Tensor]:
+        """The last of the logits belongs to no instance. Without a truth the term is 0 with zero gradients, since
+        processes exchange one of every parameter."""
+        if instances is None:
+            instances = torch.full(logits.shape[1:], -1, device=logits.device)
+        loss = losses.instance_loss(logits[:-1], instances, self.assignment)
+        return {"instance": self.weights.instance * _SEMANTIC_COUNTS * loss}
 
     def _distillation(self, last: RayOutput, reference: Tensor) -> dict[str, Tensor]:
         assert last.features is not None and last.guidance is not None

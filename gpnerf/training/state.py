@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from gpnerf.distributed import Context
+from gpnerf.training.graph import StepGraph
 
 
 @dataclass
@@ -17,7 +18,7 @@ class TrainingState:
 
     `network` is what a step calls: the model itself or its distributed wrapper. `consumed` counts the examples that
     this process has taken from its stream (skipped ones too), `class_counts` the label pixels of each class that it
-    has seen, `refused` the latest steps in a row that were not finite.
+    has seen, `refused` the latest steps in a row that were not finite. `graph` replays captured steps.
     """
 
     model: nn.Module
@@ -28,6 +29,7 @@ class TrainingState:
     step: int = 0
     consumed: int = 0
     refused: int = field(default=0)
+    graph: StepGraph | None = None
 
     def content(self, context: Context) -> dict[str, Any]:
         """Plain values and tensors for a checkpoint; every process must ask for them."""

@@ -12,7 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 from gpnerf.distributed import Context
 from gpnerf.geometry import camera_rays
 from gpnerf.models.gpnerf import StepOutput
-from gpnerf.structures import Example
+from gpnerf.structures import Example, Rays
 from gpnerf.training.objective import Objective
 from gpnerf.training.pixels import SampleMode, choose_pixels, step_seed
 from gpnerf.training.state import TrainingState
@@ -65,10 +65,9 @@ def train_step(
         place = target * context.world_size + context.rank
         generator = torch.Generator(device).manual_seed(step_seed(settings.seed, 0, state.step, 1 + place))
         with _unsynchronised(state.network) if target + 1 < len(examples) else nullcontext():
-            terms, silent = _terms(state, example.to(device), objective, settings, generator)
-            (sum(terms.values(), silent) / len(examples)).backward()
+            terms = _add_gradients(state, example.to(device), objective, settings, generator, len(examples))
         for name, value in terms.items():
-            totals[name] = totals.get(name, torch.zeros((), device=device)) + value.detach() / len(examples)
+            totals[name] = totals.get(name, torch.zeros((), device=device)) + value / len(examples)
         _count_classes(state, example)
     limit = settings.clip_grad_norm or float("inf")
     norm = torch.nn.utils.clip_grad_norm_(state.model.parameters(), limit)
@@ -88,18 +87,43 @@ def _unsynchronised(network: nn.Module) -> AbstractContextManager:
     return network.no_sync() if isinstance(network, DistributedDataParallel) else nullcontext()
 
 
-def _terms(
-    state: TrainingState, example: Example, objective: Objective, settings: StepSettings, generator: torch.Generator
-) -> tuple[dict[str, Tensor], Tensor]:
-    """The terms of the loss, and a zero to add to them (see `_silent`)."""
+def _add_gradients(
+    state: TrainingState,
+    example: Example,
+    objective: Objective,
+    settings: StepSettings,
+    generator: torch.Generator,
+    count: int,
+) -> dict[str, Tensor]:
+    """The terms of an example's loss, whose gradients divided by `count` are added up."""
     camera = example.target.camera
     pixels = choose_pixels(
         camera.height, camera.width, settings.rays, settings.sample_mode, settings.center_ratio, generator
     )
+
+    def backward(example: Example, rays: Rays, generator: torch.Generator) -> dict[str, Tensor]:
+        terms, silent = _terms(state, example, rays, objective, settings, generator)
+        (sum(terms.values(), silent) / count).backward()
+        return {name: value.detach() for name, value in terms.items()}
+
     rays = camera_rays(camera, pixels)
+    if state.graph is None:
+        return backward(example, rays, generator)
+    return state.graph.run(backward, state.model.parameters(), example, rays, generator)
+
+
+def _terms(
+    state: TrainingState,
+    example: Example,
+    rays: Rays,
+    objective: Objective,
+    settings: StepSettings,
+    generator: torch.Generator,
+) -> tuple[dict[str, Tensor], Tensor]:
+    """The terms of the loss, and a zero to add to them (see `_silent`)."""
     amp = settings.amp == "bf16"
     # No cache: weights cast for the gradient-free part of the pyramid must not serve the part that learns.
-    with torch.autocast(pixels.device.type, torch.bfloat16, enabled=amp, cache_enabled=False):
+    with torch.autocast(rays.pixels.device.type, torch.bfloat16, enabled=amp, cache_enabled=False):
         jitter = generator if settings.jitter else None
         output = state.network(example, rays, objective.wants_semantics, objective.wants_guidance, jitter)
     return objective.terms(output, example, rays), _silent(output, example, objective)

@@ -1,0 +1,1 @@
+"""How fast, how lean and how far from the machine's limits rendering and training are."""
