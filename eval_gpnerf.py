@@ -8,6 +8,7 @@
                   eval_gpnerf.py --config configs/gnt_scannet.txt ...
 
 Results and pictures go to out/<expname>/eval/<protocol>. Without --ckpt_path the run's newest checkpoint is evaluated.
+With --task instance each scene is evaluated with its own weights, which ft_gpnerf.py left in out/<expname>/<scene>.
 """
 
 import sys
@@ -22,7 +23,7 @@ def main() -> None:
     run = build_evaluation(parse(sys.argv[1:]))
     results = run.run()
     if run.context.is_main:
-        sys.stdout.write(f"{summary_table(results)}\nresults and pictures: {run.settings.folder}\n")
+        sys.stdout.write(f"{summary_table(results)}\nresults and pictures: {run.folder}\n")
     run.context.shutdown()
 
 

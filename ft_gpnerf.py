@@ -7,6 +7,9 @@
               torchrun --nnodes=2 --nproc_per_node=8 --rdzv_backend=c10d --rdzv_endpoint=HOST:29500 \\
                   ft_gpnerf.py --config configs/gnt_scannet_ft.txt ...
 
+With --task instance (configs/gnt_rooms_instance.txt, configs/gnt_replica_instance.txt) the instances of each scene are
+learnt instead of the classes: everything but the head's last layer starts from the general weights.
+
 Every scene has a folder of its own in out/<expname>, with its checkpoints and its result; the table over all scenes is
 in out/<expname>/summary.md. The same command goes on where a stopped run was; finished scenes are not repeated.
 """

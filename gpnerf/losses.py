@@ -62,7 +62,8 @@ def instance_loss(
     # -g log p - (1 - g) log(1 - p), with p = sigmoid(x), is softplus(x) - g x: finite for every logit.
     entropy = (F.softplus(inside).sum(dim=1) - truth @ inside.T) / len(labels)
     overlap = 1 - pairwise_iou(truth, masks)
-    rows, columns = assign(entropy + overlap) if assignment == "hungarian" else (torch.arange(len(ids)), ids)
+    order = torch.arange(len(ids), device=ids.device)
+    rows, columns = assign(entropy + overlap) if assignment == "hungarian" else (order, ids)
     alone = torch.ones(len(logits), dtype=torch.bool, device=logits.device).index_fill(0, columns, False)
     unmatched = masks[alone].mean() if alone.any() else 0 * masks.sum()
     return (entropy + overlap)[rows, columns].mean() + unmatched

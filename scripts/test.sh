@@ -19,6 +19,6 @@ part "style" ruff check .
 part "format" ruff format --check .
 part "layers" lint-imports
 part "types" mypy
-part "tests" python -m pytest -q
+part "tests" python -m pytest -q -n auto --maxprocesses 4 --dist loadfile
 part "quickstart smoke run" bash scripts/quickstart.sh --smoke
 echo "== all passed in $SECONDS s"

@@ -20,6 +20,7 @@ PAPER = {
     "gnt_scannet_ft": (450, 16_000, 100_000, 0.25, 0.75, 0.25, 0.25),
     "gnt_replica": (400, 16_000, 4_000, 0.25, 0.75, 0.5, 0.0),
     "gnt_replica_ft": (400, 16_000, 100_000, 0.25, 0.75, 0.5, 0.0),
+    "gnt_replica_instance": (400, 6_000, 100_000, 1.0, 0.5, 0.25, 0.5),
 }
 
 positive = st.floats(1e-30, 1e30, allow_nan=False)
@@ -167,7 +168,9 @@ def test_stray_word_is_refused() -> None:
         ("--expname /x", "expname"),
         ("--expname=", "expname"),
         ("--train_dataset scannet", "train_dataset"),
-        ("--train_dataset train_scannet+instance_replica", "not built yet"),
+        ("--train_dataset train_scannet+instance_replica", "--task instance"),
+        ("--eval_dataset instance_replica", "--task instance"),
+        ("--task instance --semantic_model fc", "fpn"),
         ("--eval_dataset ibrnet_collected", "eval_dataset"),
         ("--train_dataset train_scannet+train_rooms --dataset_weights 1", "dataset_weights"),
         ("--dataset_weights 0", "dataset_weights"),
@@ -182,6 +185,9 @@ def test_stray_word_is_refused() -> None:
         ("--render_stride 3", "render_stride"),
         ("--N_samples 2", "N_samples"),
         ("--N_samples 4 --N_importance 0", "n_p"),
+        ("--renderer plain --kernels triton", "--kernels"),
+        ("--renderer plain --recompute", "--recompute"),
+        ("--renderer plain --compile", "--compile"),
         ("--center_ratio 1.5", "center_ratio"),
         ("--center_ratio 0", "center_ratio"),
         ("--lrate_decay_factor 0", "lrate_decay_factor"),
@@ -194,7 +200,14 @@ def test_contradiction_is_one_clear_line(command: str, flag: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["--N_importance 0", "--N_samples 5 --N_importance 0", "--head_width 8", "--expname a/b"]
+    "command",
+    [
+        "--N_importance 0",
+        "--N_samples 5 --N_importance 0",
+        "--head_width 8",
+        "--expname a/b",
+        "--renderer plain --kernels torch",
+    ],
 )
 def test_edge_of_what_is_allowed(command: str) -> None:
     parse(command.split())

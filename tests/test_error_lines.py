@@ -145,8 +145,7 @@ def test_truncated_checkpoint(root: Path, error_line: Callable[..., str], progra
 
 
 def test_misspelt_key(root: Path, error_line: Callable[..., str]) -> None:
-    config = root / "my.txt"
-    config.write_text("netwidht = 8\n")
+    (config := root / "my.txt").write_text("netwidht = 8\n")
     line = error_line("train_gpnerf.py", ["--config", config])
     assert str(config) in line and "'netwidht'" in line and "'netwidth'" in line
 
@@ -177,6 +176,7 @@ def test_missing_data_of_every_preset(
 def test_missing_data_of_every_launch_entry(tmp_path: Path, error_line: Callable[..., str]) -> None:
     entries = json.loads((REPOSITORY / ".vscode/launch.json").read_text())["configurations"]
     names = {"eval: semantic-scannet", "eval: replica", "ft: scannet", "train: scannet", "demo: rooms"}
+    names |= {"ft: instance_replica", "eval: instance_replica", "demo: instances of rooms"}
     assert {entry["name"] for entry in entries} == names
     for entry in entries:
         program = Path(entry["program"]).name

@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 from gpnerf.config import Config
 from gpnerf.data.catalogue import open_scenes
 from gpnerf.data.dataset import KeyedExamples, MixedExamples, TrainingExamples
+from gpnerf.data.instances import NO_INSTANCE
 from gpnerf.data.labels import CLASS_NAMES
 from gpnerf.data.loaders import training_loader
 from gpnerf.data.protocol import DepthRanges, Protocol
@@ -18,11 +19,14 @@ from gpnerf.data.scene import FrameCache, Scene
 from gpnerf.data.splits import read_split
 from gpnerf.distributed import Context
 from gpnerf.errors import UserError
+from gpnerf.evaluation import INSTANCE_SCORES
 from gpnerf.structures import Example, FrameFailure
 
 # Split and protocol files come with the program, wherever it is started from.
 CONFIGS = Path(__file__).parents[2] / "configs"
 _GIGABYTE = 10**9
+# Data sets whose flag is not train_<name> or val_<name>.
+_NAMES = {"instance_replica": "replica_dm"}
 
 _log = logging.getLogger(__name__)
 
@@ -31,11 +35,15 @@ Purpose = Literal["training", "validation", "evaluation"]
 
 @dataclass(frozen=True)
 class DataSource:
-    """Opens scenes of one data set under one protocol, each once however often it is asked for."""
+    """Opens scenes of one data set under one protocol, each once however often it is asked for.
+
+    `instances` says that their instances are wanted.
+    """
 
     protocol: Protocol
     rootdir: Path
     cache: FrameCache
+    instances: bool = False
     opened: dict[str, Scene] = field(default_factory=dict)
 
     @property
@@ -44,7 +52,15 @@ class DataSource:
 
     def open(self, names: Sequence[str], every_sequence: bool = False) -> list[Scene]:
         """Open scenes by name."""
-        return open_scenes(self.rootdir, names, self.protocol, self.cache, every_sequence, self.opened)
+        scenes = open_scenes(self.rootdir, names, self.protocol, self.cache, every_sequence, self.opened)
+        return [self._with_instances(scene) for scene in scenes] if self.instances else scenes
+
+    def _with_instances(self, scene: Scene) -> Scene:
+        """The scene with a channel for each instance of its fine-tuning targets."""
+        if scene.instance_map is None:
+            frames = self.protocol.finetuning_indices(scene)
+            self.opened[scene.name] = scene.with_instances(frames, NO_INSTANCE[self.protocol.dataset])
+        return self.opened[scene.name]
 
 
 # A run's data sources by the data set's name: what it trains on and what it validates on may be the same scenes.
@@ -56,11 +72,11 @@ def data_source(config: Config, dataset: str) -> DataSource:
 
     As long as a config lives it has one source for each data set, and one cache of frames for all of them.
     """
-    sources, name = _SOURCES.setdefault(config, {}), dataset.split("_", 1)[1]
+    sources, name = _SOURCES.setdefault(config, {}), _NAMES.get(dataset, dataset.split("_", 1)[1])
     if name not in sources:
         caches = [source.cache for source in sources.values()]
         cache = caches[0] if caches else FrameCache(int(config.data.cache_gb * _GIGABYTE))
-        sources[name] = DataSource(_protocol(config, name), config.run.rootdir, cache)
+        sources[name] = DataSource(_protocol(config, name), config.run.rootdir, cache, config.run.task == "instance")
     return sources[name]
 
 
@@ -79,6 +95,8 @@ def _protocol(config: Config, dataset: str) -> Protocol:
     changed = {name: value for name, value in given.items() if value not in (None, getattr(protocol, name))}
     # A number under changed rules must not bear the protocol's bare name.
     described = "".join(f"+{name}={_short(value)}" for name, value in changed.items())
+    if config.run.task == "instance":  # whatever is asked about classes
+        changed["metrics"] = tuple(dict.fromkeys((*protocol.metrics, *INSTANCE_SCORES)))
     return replace(protocol, **changed, name=protocol.name + described)
 
 

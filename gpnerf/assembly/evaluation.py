@@ -11,14 +11,17 @@ from torch import Tensor
 
 from gpnerf import distributed
 from gpnerf.assembly.data import DataSource, data_source, scene_names
+from gpnerf.assembly.execution import place
+from gpnerf.assembly.instances import require_instances, require_task
 from gpnerf.assembly.model import Architecture, class_count
 from gpnerf.assembly.run_folder import find_newest, run_folder
 from gpnerf.checkpoint import load_checkpoint, load_weights
 from gpnerf.config import Config
+from gpnerf.data.protocol import resolve
 from gpnerf.data.scene import Scene
 from gpnerf.distributed import Context
 from gpnerf.errors import UserError
-from gpnerf.evaluation import SCORES, EvaluationSettings, evaluate
+from gpnerf.evaluation import SCORES, EvaluationSettings, evaluate, join_scenes, write_results
 from gpnerf.evaluation.view import ViewSettings
 from gpnerf.models.gpnerf import GPNeRF
 from gpnerf.rendering import Chunking
@@ -37,22 +40,70 @@ class EvaluationRun:
     context: Context
     device: torch.device
 
+    @property
+    def folder(self) -> Path:
+        """Where the results are written."""
+        return self.settings.folder
+
     def run(self) -> dict[str, Any]:
         return evaluate(self.model, self.scenes, self.source.protocol, self.settings, self.context, self.device)
 
 
-def build_evaluation(config: Config) -> EvaluationRun:
-    """An evaluation of `ckpt_path`, or of the run folder's newest checkpoint, on the validation scenes."""
+@dataclass(frozen=True)
+class EvaluationByScene:
+    """Evaluations of scenes that have weights of their own; `run` returns the content of the joint `metrics.json`."""
+
+    runs: list[EvaluationRun]
+    folder: Path
+    context: Context
+    device: torch.device
+
+    def run(self) -> dict[str, Any]:
+        results = {run.scenes[0].name: run.run() for run in self.runs}
+        source = self.runs[0].source
+        described = resolve(source.protocol, [run.scenes[0] for run in self.runs])
+        start = {"path": "of each scene", "step": None, "sha256": None}
+        joined = join_scenes(described, start, results, source.class_names, self.device)
+        if self.context.is_main:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_results(self.folder, joined)
+        return joined
+
+
+def build_evaluation(config: Config) -> EvaluationRun | EvaluationByScene:
+    """An evaluation of `ckpt_path`, or of the run folder's newest checkpoint, on the validation scenes.
+
+    Instances are evaluated scene by scene, each with its own newest checkpoint in the run folder.
+    """
     device = distributed.select_device(config.run.device, config.expects_gpu)
     context = distributed.init(device, config.run.dist_url)
     source = data_source(config, config.data.eval_dataset)
     scenes = source.open(scene_names(config, source.protocol, "evaluation"))
     folder = run_folder(config)
+    if config.run.task == "semantic":
+        return _evaluation(config, source, scenes, folder, context, device)
+    if config.optim.ckpt_path and len(scenes) > 1:
+        raise UserError(
+            f"{config.optim.ckpt_path}: expected one scene, the one that these instances are of, found {len(scenes)}; "
+            "name it in --val_set_list, or leave --ckpt_path out, which takes each scene's own weights"
+        )
+    runs = [_evaluation(config, source, [scene], folder / scene.name, context, device) for scene in scenes]
+    return EvaluationByScene(runs, folder / "eval" / source.protocol.name, context, device)
+
+
+def _evaluation(
+    config: Config, source: DataSource, scenes: list[Scene], folder: Path, context: Context, device: torch.device
+) -> EvaluationRun:
+    """The scenes with `ckpt_path` or the folder's newest checkpoint; results go into the folder too."""
     path = config.optim.ckpt_path or find_newest(folder, context)
     if path is None:
         raise UserError(f"{folder}: no checkpoint to evaluate; name one with --ckpt_path or train with this --expname")
     content = load_checkpoint(path)
-    architecture = Architecture.of(config, class_count(config, source.class_names))
+    require_task(config, content, path)
+    instances = scenes[0].instance_map
+    if instances is not None:
+        require_instances(content, scenes[0].name, instances, path)
+    architecture = Architecture.of(config, len(instances.ids) if instances else class_count(config, source.class_names))
     architecture.require_same(content, path)
     model = architecture.build()
     load_weights(model, content, path)
@@ -63,7 +114,7 @@ def build_evaluation(config: Config) -> EvaluationRun:
         describe_checkpoint(path, content.get("step"), context),
         content.get("class_counts"),
     )
-    return EvaluationRun(model.to(device), scenes, source, settings, context, device)
+    return EvaluationRun(place(model, config, device), scenes, source, settings, context, device)
 
 
 def evaluation_settings(
@@ -76,7 +127,7 @@ def evaluation_settings(
             f"protocol {source.protocol.name}: unknown metric {unknown[0]!r}; the metrics are {', '.join(SCORES)}"
         )
     counted = class_counts is not None and bool(class_counts.sum() > 0)
-    if not counted:
+    if not counted and config.run.task == "semantic":
         _log.info("the weights come without counts of training labels: no score of the commonest class everywhere")
     view = ViewSettings(
         stride=source.protocol.render_stride,

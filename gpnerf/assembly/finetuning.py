@@ -58,7 +58,9 @@ class FinetuningRun:
     def _run_scene(self, scene: Scene) -> dict[str, Any]:
         config, source, context = self.config, self.source, self.context
         folder = self.folder / scene.name
-        require_truth([scene], config.loss.semantic_loss_scale)
+        instances = scene.instance_map
+        if instances is None:
+            require_truth([scene], config.loss.semantic_loss_scale)
         examples = TrainingExamples([scene], source.protocol, seed=config.run.seed, rank=context.rank, finetune=True)
         training = assemble_training(
             config,
@@ -69,6 +71,7 @@ class FinetuningRun:
             self.device,
             finetune_on=scene.name,
             start_digest=self.start["sha256"],
+            instances=instances,
         )
         _log.info("fine-tuning on %s from step %d", scene.name, training.state.step)
         training.run()

@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import nn
 
+from gpnerf.assembly.instances import require_task, start_instances
 from gpnerf.assembly.model import Architecture
 from gpnerf.checkpoint import is_released, load_checkpoint, load_weights
 from gpnerf.config import Config
@@ -73,6 +74,10 @@ def start_run(config: Config, state: TrainingState, architecture: Architecture) 
             )
         return
     content = load_checkpoint(optim.ckpt_path)
+    if config.run.task == "instance":
+        start_instances(state.model, content, architecture, optim.ckpt_path)
+        return
+    require_task(config, content, optim.ckpt_path)
     architecture.require_same(content, optim.ckpt_path)
     load_weights(state.model, content, optim.ckpt_path)
     if is_released(content):
@@ -93,7 +98,7 @@ def freeze_untrained(model: GPNeRF, weights: LossWeights) -> None:
 
     They would cost time, and processes that exchange gradients expect one of every part in training.
     """
-    semantic, distillation = weights.semantic > 0, weights.distillation > 0
+    semantic, distillation = weights.head, weights.distillation > 0
     # The reference of the distillation gives no gradient; the source views' features do if they are not detached.
     pyramid = model.fpn is not None and (semantic or (distillation and not model.detach_reference))
     learning: dict[nn.Module | None, bool] = {model.fpn: pyramid, model.head: semantic, model.encoder.stage3: pyramid}

@@ -13,12 +13,15 @@ from torch.optim.lr_scheduler import StepLR
 from gpnerf import distributed
 from gpnerf.assembly.data import data_source, example_stream, scene_names, training_examples
 from gpnerf.assembly.evaluation import EvaluationRun, describe_checkpoint, evaluation_settings
+from gpnerf.assembly.execution import place, step_graph
+from gpnerf.assembly.instances import describe_model
 from gpnerf.assembly.model import Architecture, build_optimizer, class_count
 from gpnerf.assembly.run_folder import checkpoint_to_continue, run_folder, write_config
 from gpnerf.assembly.starting import continue_run, data_digest, freeze_untrained, start_run
 from gpnerf.checkpoint import checkpoint_path, prune_checkpoints, save_checkpoint
 from gpnerf.config import Config
 from gpnerf.data.dataset import KeyedExamples
+from gpnerf.data.instances import InstanceMap
 from gpnerf.distributed import Context
 from gpnerf.errors import UserError
 from gpnerf.models.gpnerf import GPNeRF
@@ -112,6 +115,8 @@ class TrainingRun:
 
 def build_training(config: Config) -> TrainingRun:
     """A generalised training run that starts or continues in `out/<expname>`."""
+    if config.run.task == "instance":
+        raise UserError("--task instance: instances are learnt scene by scene; run ft_gpnerf.py with general weights")
     context, device = join(config)
     examples, class_names = training_examples(config, context)
     return assemble_training(config, run_folder(config), examples, class_names, context, device)
@@ -134,24 +139,25 @@ def assemble_training(
     device: torch.device,
     finetune_on: str | None = None,
     start_digest: str | None = None,
+    instances: InstanceMap | None = None,
 ) -> TrainingRun:
     """A training run on given examples; continues from the folder's newest checkpoint if it has one.
 
-    Fine-tuning names its scene, the one to validate on, and the SHA-256 of its starting weights.
+    Fine-tuning names its scene, the one to validate on, the SHA-256 of its starting weights, and `instances` to learn.
     """
-    architecture = Architecture.of(config, class_count(config, class_names))
+    architecture = Architecture.of(config, len(instances.ids) if instances else class_count(config, class_names))
     objective = build_objective(config, len(class_names), finetuning=finetune_on is not None)
     torch.manual_seed(config.run.seed)
-    model = architecture.build().to(device)
+    model = place(architecture.build(), config, device)
     freeze_untrained(model, objective.weights)
     state = _fresh_state(config, model, _wrapped(model, context, device), len(class_names))
+    state.graph = step_graph(config, context, device)
     origins = {"data_sha256": data_digest(examples)} | ({"start_sha256": start_digest} if start_digest else {})
     if newest := checkpoint_to_continue(config, folder, context):
         continue_run(state, newest, origins, context)
     else:
         start_run(config, state, architecture)
     write_config(config, folder, context)
-    described = {"architecture": architecture.to_dict(), "class_names": list(class_names), **origins}
     return TrainingRun(
         config=config,
         folder=folder,
@@ -159,7 +165,7 @@ def assemble_training(
         examples=examples,
         objective=objective,
         validation=_validation(config, folder, [finetune_on] if finetune_on else [], context, device),
-        description={**described, "depth_range": examples.depth_range},
+        description=describe_model(config, architecture, class_names, examples, finetune_on, instances) | origins,
         finetuning=finetune_on is not None,
         context=context,
         device=device,
@@ -177,8 +183,16 @@ def build_objective(config: Config, ignore: int, finetuning: bool) -> Objective:
     depth = loss.depth_loss_scale
     if depth is None:
         depth = _FINETUNING_DEPTH_WEIGHT if finetuning else 0.0
-    weights = LossWeights(loss.render_loss_scale, loss.semantic_loss_scale, loss.distill_loss_scale, depth)
-    return Objective(weights, ignore, loss.n_p, loss.depth_guided_negative, config.run.compat)
+    instances = config.run.task == "instance"
+    weights = LossWeights(
+        colour=loss.render_loss_scale,
+        semantic=0.0 if instances else loss.semantic_loss_scale,
+        distillation=loss.distill_loss_scale,
+        depth=depth,
+        instance=loss.semantic_loss_scale if instances else 0.0,
+    )
+    compat, assignment = config.run.compat, loss.instance_assignment
+    return Objective(weights, ignore, loss.n_p, loss.depth_guided_negative, compat, assignment)
 
 
 def step_settings(config: Config) -> StepSettings:

@@ -19,7 +19,10 @@ _SEMANTIC_LAYER = re.compile(r"adaptor|\.label\.|semantic_fc")
 _RENDERERS = ("renderer.", "net_coarse.", "net_fine.")
 
 # Everything in a checkpoint that is not the state of its training.
-_DESCRIPTION = ("model", "architecture", "class_names", "depth_range", "step", "class_counts")
+_DESCRIPTION = (
+    *("model", "architecture", "class_names", "depth_range", "step", "class_counts"),
+    *("task", "scene", "instances"),  # of weights that tell the instances of one scene apart
+)
 
 
 def load_weights(model: nn.Module, content: dict[str, Any], path: Path) -> None:

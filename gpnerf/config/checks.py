@@ -6,16 +6,22 @@ from gpnerf.config.config import Config, options
 from gpnerf.config.options import DataConfig, ModelConfig, RenderConfig
 from gpnerf.errors import UserError
 
-DATASETS = tuple(f"{split}_{name}" for name in ("scannet", "replica", "rooms") for split in ("train", "val"))
+# DM-NeRF's preparation of Replica, under the name that the released program has for it.
+_INSTANCES_ONLY = "instance_replica"
+DATASETS = (
+    *(f"{split}_{name}" for name in ("scannet", "replica", "rooms") for split in ("train", "val")),
+    _INSTANCES_ONLY,
+)
 
 
 def check(config: Config) -> None:
     """Raise `UserError` for the first value that is out of range or contradicts another."""
     _check_bounds(config)
     _check_run(config)
-    _check_datasets(config.data)
+    _check_datasets(config.data, config.run.task)
     _check_sizes(config.data, config.model)
     _check_samples(config.render, config.loss.n_p)
+    _check_renderer(config.render)
     if not 0 < config.optim.center_ratio <= 1:
         raise UserError(f"center_ratio: expected a share above 0 and up to 1, found {config.optim.center_ratio}")
     if not 0 < config.optim.lrate_decay_factor <= 1:
@@ -36,13 +42,15 @@ def _check_run(config: Config) -> None:
     name = config.run.expname
     if not name.strip("./") or name.startswith(("/", "~")) or ".." in name.split("/"):
         raise UserError(f"expname: expected the name of a folder inside out/, found {name!r}")
+    if config.run.task != "semantic" and config.model.semantic_model != "fpn":
+        raise UserError(f"task {config.run.task}: expected semantic_model fpn, found fc, which knows classes only")
 
 
-def _check_datasets(data: DataConfig) -> None:
+def _check_datasets(data: DataConfig, task: str) -> None:
     names = data.train_dataset.split("+")
     for flag, name in [*(("train_dataset", name) for name in names), ("eval_dataset", data.eval_dataset)]:
-        if name == "instance_replica":
-            raise UserError(f"{flag}: instance_replica is not built yet; the data sets are {', '.join(DATASETS)}")
+        if name == _INSTANCES_ONLY and task == "semantic":
+            raise UserError(f"{flag}: {name} has no class labels; take --task instance, or the renderings val_replica")
         if name not in DATASETS:
             raise UserError(f"{flag}: unknown data set {name!r}; the data sets are {', '.join(DATASETS)}")
     weights = data.dataset_weights
@@ -80,3 +88,12 @@ def _check_samples(render: RenderConfig, n_p: int) -> None:
     samples = render.N_samples + render.N_importance
     if 2 * n_p + 1 > samples:
         raise UserError(f"n_p: a window of {2 * n_p + 1} samples does not fit on a ray of {samples}; lower n_p")
+
+
+def _check_renderer(render: RenderConfig) -> None:
+    chosen = {"kernels triton": render.kernels == "triton", "recompute": render.recompute, "compile": render.compile}
+    for name, value in chosen.items():
+        if value and render.renderer == "plain":
+            raise UserError(
+                f"--{name}: expected the fast renderer, found plain, which has no such thing; leave one out"
+            )

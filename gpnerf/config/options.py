@@ -23,6 +23,9 @@ class RunConfig:
     rootdir: Path = option(Path(), "folder that holds data/ and out/", result=False)
     expname: str = option("gpnerf", "name of the run's folder in out/; it changes nothing else", result=False)
     protocol: str = option("clean", "clean, release (the released rules) or a protocol file")
+    task: Literal["semantic", "instance"] = option(
+        "semantic", "what the head tells apart: classes, or the instances of one scene (in fine-tuning and evaluation)"
+    )
     compat: Literal["none", "release"] = option("none", "release: keep the released program's known index defects")
     device: Literal["auto", "cpu", "cuda"] = option("auto", "where to compute", result=False)
     dist_url: str = option("env://", "where the processes of a distributed run meet", result=False)
@@ -83,7 +86,13 @@ class RenderConfig:
     N_importance: int = option(64, "further samples of the fine pass; 0 = coarse pass only", low=0)
     inv_uniform: bool = option(False, "samples uniform in inverse depth instead of depth")
     det: bool = option(False, "no jitter of the samples in training; evaluation never has any")
-    chunk_size: int = option(4096, "rays rendered at once; changes memory and time only", low=1, result=False)
+    # Released default: 4096, which needs tens of GB there.
+    chunk_size: int | None = option(
+        None, "rays rendered at once in evaluation; empty = as many as memory_budget allows", low=1, result=False
+    )
+    memory_budget: float = option(
+        4.0, "memory for the rays rendered at once, and again as much for encoded views", unit="GB", low=0, result=False
+    )
     # Released default: 1, for every data set.
     render_stride: int | None = option(
         None,
@@ -94,6 +103,17 @@ class RenderConfig:
     )
     renderer: Literal["fast", "plain"] = option("fast", "plain: the formulas as written, slow, for checks")
     amp: Literal["none", "bf16"] = option("none", "bf16: networks in low precision, geometry always in float32")
+    kernels: Literal["torch", "triton"] = option(
+        "torch", "triton: fused GPU kernels, which agree to rounding; never measured on a GPU", result=False
+    )
+    recompute: bool = option(
+        False, "keep no activations of the renderer for the backward pass: less memory, 1.35 times the time of a step",
+        result=False,
+    )  # fmt: skip
+    compile: bool = option(
+        False, "compile the renderer's layers when first used (needs a C++ compiler, on a GPU Triton): hardly a gain "
+        "on a CPU, never measured on a GPU", result=False
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -101,7 +121,9 @@ class LossConfig:
     """What training minimises."""
 
     render_loss_scale: float = option(0.25, "weight of the colour loss, coarse and fine", low=0)
-    semantic_loss_scale: float = option(0.75, "weight of the cross entropy; it counts twice, as published", low=0)
+    semantic_loss_scale: float = option(
+        0.75, "weight of the cross entropy, or of the instance loss; it counts twice, as published", low=0
+    )
     distill_loss_scale: float = option(0.25, "weight of the two distillation losses", low=0)
     # The released default, 0.25, acted in fine-tuning only.
     depth_loss_scale: float | None = option(
@@ -115,6 +137,9 @@ class LossConfig:
     )
     detach_reference: bool = option(True, "no gradient from rendering and distillation into the semantic features")
     n_p: int = option(2, "half window of the depth-guided loss", unit="samples", low=0)
+    instance_assignment: Literal["hungarian", "fixed"] = option(
+        "hungarian", "which channel learns an instance: the cheapest in each image, or the same one in every image"
+    )
 
 
 @dataclass(frozen=True)
@@ -134,6 +159,9 @@ class OptimConfig:
     lrate_decay_steps: int = option(50_000, "every so many steps", unit="steps", low=1)
     accumulate_steps: int = option(1, "target views of one optimiser step, per process", low=1)
     clip_grad_norm: float = option(0.0, "largest gradient norm; 0 = no clipping, as in the paper", low=0)
+    cuda_graph: bool = option(
+        False, "replay training steps as one CUDA graph where that is possible; never run on a GPU", result=False
+    )
     i_print: int = option(100, "interval of the log", unit="steps", low=1, result=False)
     save_interval: int = option(10_000, "interval of checkpoint and validation", unit="steps", low=1, result=False)
     # The starting weights count at the first step only: a run that continues takes its own.
@@ -141,3 +169,7 @@ class OptimConfig:
     no_reload: bool = option(False, "start afresh although the run's folder holds a checkpoint", result=False)
     no_load_opt: bool = option(False, "do not take the optimiser's state from ckpt_path", result=False)
     no_load_scheduler: bool = option(False, "do not take the schedule's state from ckpt_path", result=False)
+    keep_checkpoints: int = option(
+        0, "how many of the newest milestones (checkpoints of every save_interval-th step) stay; 0 = all. The two "
+        "newest checkpoints always stay, and others, which a stopped run leaves, are deleted", low=0, result=False
+    )  # fmt: skip

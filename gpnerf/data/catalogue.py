@@ -14,15 +14,17 @@ from gpnerf.data.scannet import scannet_scene
 from gpnerf.data.scene import FrameCache, Scene
 from gpnerf.errors import UserError
 
-_FOLDERS = {"scannet": "scannet", "replica": "Replica", "rooms": "rooms"}
+_FOLDERS = {"scannet": "scannet", "replica": "Replica", "replica_dm": "Replica_DM", "rooms": "rooms"}
 _CONTENTS = {
     "scannet": f"sceneXXXX_YY/{{color,depth,label-filt,pose,intrinsic}}/ and {LABEL_TABLE}",
     "replica": "office_0/Sequence_1/{rgb,depth,semantic_class}/ and traj_w_c.txt (and so on for each scene)",
+    "replica_dm": "office_0/{rgb,depth,semantic_instance}/ and traj_w_c.txt (and so on for each scene)",
     "rooms": f"room_0000/{{color,depth,label-filt,pose,intrinsic}}/ and {LABEL_TABLE}",
 }
 _HOW_TO_GET = {
     "scannet": "sign ScanNet's terms of use (http://www.scan-net.org), export the .sens files there",
     "replica": "get the Semantic-NeRF renderings (https://github.com/Harry-Zhi/semantic_nerf) there",
+    "replica_dm": "get Replica as DM-NeRF prepares it (https://github.com/vLAR-group/DM-NeRF) there",
 }
 _ROOM = re.compile(r"room_(\d{4,})")
 _SCENE_LISTS = ("scenes", "validation_scenes", "train_scenes")
@@ -68,7 +70,7 @@ def _open(path: Path, name: str, protocol: Protocol, cache: FrameCache, others: 
         "cache": cache,
         "compat": protocol.compat,
     }
-    if protocol.dataset == "replica":
+    if protocol.dataset in ("replica", "replica_dm"):
         scene = replica_scene(path, **common, label_map=None)
     else:
         scene = scannet_scene(path, **common, label_map=None, frame_order=protocol.frame_order)

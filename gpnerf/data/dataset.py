@@ -132,7 +132,7 @@ class EvaluationExamples:
 
 
 def make_example(scene: Scene, target: int, sources: list[int], near: float, far: float) -> Example:
-    """Read a target frame with its depth and labels, and its source frames; all by index, depths in metres."""
+    """Read a target frame with its truth, and its source frames; all by index, depths in metres."""
     return Example(
         scene=scene.name,
         frame=int(scene.numbers[target]),
@@ -141,6 +141,7 @@ def make_example(scene: Scene, target: int, sources: list[int], near: float, far
             image=scene.image(target),
             depth=scene.depth(target),
             labels=scene.labels(target),
+            instances=scene.channels(target),
         ),
         sources=SourceViews(scene.cameras(sources), scene.images(sources)),
         source_frames=tuple(scene.numbers[sources].tolist()),

@@ -39,7 +39,7 @@ _REPLICA_CLASSES = {
 CLASS_NAMES = {"scannet20": tuple(_SCANNET_CLASSES.values()), "replica51": tuple(_REPLICA_CLASSES.values())}
 
 # The class map that the label files of a data set are made for.
-CLASS_MAP_OF = {"scannet": "scannet20", "rooms": "scannet20", "replica": "replica51"}
+CLASS_MAP_OF = {"scannet": "scannet20", "rooms": "scannet20", "replica": "replica51", "replica_dm": "replica51"}
 
 
 @dataclass(frozen=True, eq=False)

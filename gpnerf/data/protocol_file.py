@@ -12,7 +12,7 @@ from gpnerf.data.splits import read_split, scene_name
 from gpnerf.errors import UserError
 
 _CHOICES = {
-    "dataset": ("scannet", "replica", "rooms"),
+    "dataset": tuple(CLASS_MAP_OF),
     "frame_order": ("numeric", "lexicographic"),
     "source_rule": ("nearest", "released", "listed"),
     "class_map": tuple(CLASS_NAMES),

@@ -1,4 +1,4 @@
-"""Scenes in the layout of the Semantic-NeRF renderings of Replica."""
+"""Scenes in the layout of the Semantic-NeRF renderings of Replica, which DM-NeRF's preparation shares."""
 
 from pathlib import Path
 

@@ -1,8 +1,8 @@
 """A posed scene on disk whose frames are decoded when they are asked for."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +12,14 @@ from torch import Tensor
 
 from gpnerf.data.files import FileSeries, SceneFiles
 from gpnerf.data.images import blur_and_resize, decode_colour, decode_map, resize_nearest
+from gpnerf.data.instances import InstanceMap
 from gpnerf.data.labels import LabelMap
 from gpnerf.errors import UserError
 from gpnerf.structures import Cameras
 
 _MILLIMETRES = 1000.0
 _WHITE = 255.0
+_LARGEST_ID = 65534  # a result file's largest instance id; 65535 means none
 
 
 class FrameCache:
@@ -65,6 +67,7 @@ class Scene:
 
     Indices are places in the order; `numbers` are the frame numbers in the file names. `file_size` is the
     (height, width) of every colour file; `strict_labels` makes a raw id outside a closed label map an error.
+    `instance_map` is there where instances are wanted.
     """
 
     name: str
@@ -77,6 +80,7 @@ class Scene:
     label_map: LabelMap | None
     strict_labels: bool
     cache: FrameCache
+    instance_map: InstanceMap | None = None
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -85,6 +89,24 @@ class Scene:
     def has_labels(self) -> bool:
         """Whether any frame has a label file."""
         return self.files.labels is not None
+
+    def with_instances(self, frames: Sequence[int], none: int | None) -> "Scene":
+        """The same with a channel for each instance that these frames (by place) show; the raw id `none` is no one's.
+
+        Raises:
+            UserError: there are no instance files, no instance in these frames, or ids above 65534.
+        """
+        shown = [ids for index in frames if (ids := self.instances(index)) is not None]
+        found = sorted({raw for ids in shown for raw in ids.unique().tolist()} - {none})
+        if not found:
+            fault = f"none but id {none} in {len(shown)} of them" if shown else "no instance file of any"
+            raise UserError(
+                f"{self.name}: expected instances in the {len(frames)} training frames (files in instance-filt/ or "
+                f"semantic_instance/), found {fault}; add them, or take --task semantic"
+            )
+        if found[-1] > _LARGEST_ID:
+            raise UserError(f"{self.name}: expected instance ids up to {_LARGEST_ID}, found {found[-1]}; renumber them")
+        return replace(self, instance_map=InstanceMap(tuple(found), none))
 
     def cameras(self, indices: list[int]) -> Cameras:
         """The cameras of several frames, batched."""
@@ -120,6 +142,13 @@ class Scene:
         """Raw instance ids; None for a frame without the file."""
         instances = self._optional(self.files.instances, index, self._read_map)
         return None if instances is None else torch.tensor(instances.astype(np.int64))
+
+    def channels(self, index: int) -> Int64[Tensor, "height width"] | None:
+        """Instances as channels of `instance_map`; None without one, and for a frame without the file."""
+        if self.instance_map is None:
+            return None
+        raw = self.instances(index)
+        return None if raw is None else self.instance_map.to_channels(raw)
 
     def _optional(self, series: FileSeries | None, index: int, read: Callable[[Path], np.ndarray]) -> np.ndarray | None:
         if series is None or int(self.numbers[index]) in series.missing:

@@ -1,10 +1,11 @@
 """Renders a split, scores it and writes the result files."""
 
-from gpnerf.evaluation.results import SCORES, summary_table, write_results
+from gpnerf.evaluation.results import INSTANCE_SCORES, SCORES, summary_table, write_results
 from gpnerf.evaluation.run import EvaluationSettings, evaluate
 from gpnerf.evaluation.scenes import best_on_test, join_scenes, read_result
 
 __all__ = [
+    "INSTANCE_SCORES",
     "SCORES",
     "EvaluationSettings",
     "best_on_test",

@@ -10,9 +10,19 @@ from typing import Any
 import torch
 
 from gpnerf.errors import UserError
+from gpnerf.metrics.instances import THRESHOLDS
 from gpnerf.metrics.segmentation import SegmentationScores
 
 Scores = dict[str, float | None]
+
+# The scores of instances: average precision at each overlap; of large instances; recall of small ones. Those that end
+# in _query are of the head on the real image.
+_PRECISION = ("ap50", "ap75")
+INSTANCE_SCORES = (
+    *(f"ap{round(100 * threshold)}" for threshold in THRESHOLDS),
+    *(f"{name}{part}" for part in ("_query", "_large", "_large_query") for name in _PRECISION),
+    *("recall50_small", "recall50_small_query"),
+)
 
 # Every score that an evaluation can give.
 _SEGMENTATION = ("miou", "total_accuracy", "class_accuracy")
@@ -21,6 +31,7 @@ SCORES = (
     *_SEGMENTATION,
     *(f"{name}_dataset" for name in _SEGMENTATION),
     *("miou_query", "miou_most_frequent"),
+    *INSTANCE_SCORES,
 )
 
 

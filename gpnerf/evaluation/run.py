@@ -17,6 +17,7 @@ from gpnerf.data.protocol import Protocol, resolve
 from gpnerf.data.scene import Scene
 from gpnerf.distributed import Context
 from gpnerf.encodings import Encodings
+from gpnerf.evaluation.instances import channel_objects
 from gpnerf.evaluation.pictures import write_pictures
 from gpnerf.evaluation.results import Scores, assemble, environment, prepare, write_results
 from gpnerf.evaluation.view import ViewSettings, evaluate_view
@@ -101,15 +102,17 @@ def _evaluate_scene(
     bar: tqdm,
 ) -> _Collected:
     """This rank's share of a scene."""
-    if settings.view.class_names and not scene.has_labels:
+    instances = scene.instance_map
+    if settings.view.class_names and instances is None and not scene.has_labels:
         _log.warning("%s has no label files: colour and depth only are scored", scene.name)
     share = _Collected({}, None, [])
     folder = settings.folder / scene.name
     examples = EvaluationExamples(scene, protocol)
     encodings = Encodings(model, settings.view.chunking.memory_budget)
+    objects = channel_objects(model, scene, protocol.finetuning_indices(scene), device) if instances else None
     for example in evaluation_loader(examples, rank=context.rank, world_size=context.world_size):
-        result = evaluate_view(encodings, example, settings.view, lpips, device)
-        write_pictures(folder, example, result, settings.view.class_names, settings.view.stride)
+        result = evaluate_view(encodings, example, settings.view, lpips, device, objects)
+        write_pictures(folder, example, result, settings.view.class_names, settings.view.stride, instances)
         share.scores[result.frame] = result.scores
         share.seconds.append(result.seconds)
         if result.segmentation is not None:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gpnerf.data.view_selection import pose_distances
 from gpnerf.encodings import Encodings
+from gpnerf.evaluation.instances import instance_scores, predicted_instances
 from gpnerf.metrics.depth import depth_scores
 from gpnerf.metrics.image import from_uint8, psnr, ssim, to_uint8
 from gpnerf.metrics.perceptual import LpipsScorer
@@ -44,13 +45,22 @@ class ViewResult:
     seconds: float
     output: ImageOutput
     predicted: Int64[Tensor, "height width"] | None
+    instances: Int64[Tensor, "height width"] | None = None
 
 
 @torch.no_grad()
 def evaluate_view(
-    encodings: Encodings, example: Example, settings: ViewSettings, lpips: LpipsScorer, device: torch.device
+    encodings: Encodings,
+    example: Example,
+    settings: ViewSettings,
+    lpips: LpipsScorer,
+    device: torch.device,
+    objects: Int64[Tensor, "channels"] | None = None,
 ) -> ViewResult:
-    """Render and score one target of a scene; everything returned lies on the CPU."""
+    """Render and score one target of a scene; everything returned lies on the CPU.
+
+    With `objects`, the instance that each channel of the head stands for, instances are segmented instead of classes.
+    """
     model = encodings.model
     moved = example.to(device)
     semantics = bool(settings.class_names)
@@ -66,13 +76,17 @@ def evaluate_view(
     scores = _colour_scores(output.rgb, example, settings.stride, lpips)
     if example.target.depth is not None:
         scores |= depth_scores(output.depth, example.target.depth[:: settings.stride, :: settings.stride])
-    predicted = predicted_labels(output.logits, settings.compat) if output.logits is not None else None
-    state = None
+    predicted = state = instances = None
+    if output.logits is not None and objects is not None:
+        instances = predicted_instances(output.logits, objects)
+        scores |= _instance_scores(model, moved, output.logits, example.target.instances)
+    elif output.logits is not None:
+        predicted = predicted_labels(output.logits, settings.compat)
     if predicted is not None and example.target.labels is not None:
         state = _state(example.target.labels, predicted, settings)
         scores |= state.image(settings.compat)
         scores |= _semantic_references(model, moved, example.target.labels, settings)
-    return ViewResult(example.frame, scores, state, seconds, output, predicted)
+    return ViewResult(example.frame, scores, state, seconds, output, predicted, instances)
 
 
 def nearest_source(example: Example) -> int:
@@ -105,6 +119,14 @@ def _semantic_references(model: GPNeRF, moved: Example, truth: Tensor, settings:
         everywhere = torch.full_like(truth, settings.most_frequent_class)
         constant = _state(truth, everywhere, settings).image(settings.compat)["miou"]
     return {"miou_query": query, "miou_most_frequent": constant}
+
+
+def _instance_scores(model: GPNeRF, moved: Example, logits: Tensor, truth: Tensor | None) -> Scores:
+    """Scores of the rendered instances and, the ceiling, of those that the head finds in the real image."""
+    if truth is None:
+        return {}
+    query = model.segment(model.encode_semantics(moved.target.image), *truth.shape).cpu()
+    return instance_scores(logits, query, truth)
 
 
 def _state(truth: Tensor, predicted: Tensor, settings: ViewSettings) -> SegmentationScores:

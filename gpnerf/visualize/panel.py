@@ -74,22 +74,29 @@ def view_panel(
     predicted: Int64[Tensor, "height width"] | None,
     class_names: Sequence[str],
     stride: int,
+    instances: Int64[Tensor, "height width"] | None = None,
+    instance_names: Sequence[str] = (),
 ) -> UInt8[np.ndarray, "rows cols 3"]:
-    """Truth and prediction of one view side by side: colour, depth and classes; then the colour error and the features.
+    """Truth and prediction of one view side by side: colour, depth, classes and instances; then the colour error and
+    the features.
 
-    `predicted` are class ids at full resolution; colour and depth are rendered at every `stride`-th pixel.
-    What the view or the output lacks is left out.
+    `predicted` are class ids at full resolution and `instances` those of instances, each of which has one colour in
+    every frame; colour and depth are rendered at every `stride`-th pixel. What the view or the output lacks is left
+    out.
     """
     truth = target.image[:, ::stride, ::stride].to(output.rgb)
     tiles = [Tile("colour: truth", colour_picture(truth)), Tile("colour: prediction", colour_picture(output.rgb))]
     tiles += _depth_tiles(None if target.depth is None else target.depth[::stride, ::stride], output.depth)
     legend: list[LegendEntry] = []
-    if predicted is not None:
-        named = {"classes: truth": target.labels, "classes: prediction": predicted}
-        label_maps = {title: labels.cpu() for title, labels in named.items() if labels is not None}
-        palette = class_palette(len(class_names))
-        tiles += [Tile(title, label_picture(labels, palette)) for title, labels in label_maps.items()]
-        legend = _class_legend(torch.cat([labels.flatten() for labels in label_maps.values()]), class_names, palette)
+    for kind, true_ids, ids, names in (
+        ("classes", target.labels, predicted, class_names),
+        ("instances", target.instances, instances, instance_names),
+    ):
+        if ids is not None:
+            maps = {title: part.cpu() for title, part in (("truth", true_ids), ("prediction", ids)) if part is not None}
+            palette = class_palette(len(names))
+            tiles += [Tile(f"{kind}: {title}", label_picture(labels, palette)) for title, labels in maps.items()]
+            legend += _class_legend(torch.cat([labels.flatten() for labels in maps.values()]), names, palette)
     error = error_picture(output.rgb, truth, _LARGEST_ERROR)
     tiles.append(Tile(f"colour error (black 0, yellow {_LARGEST_ERROR}+)", error))
     if output.features is not None:

@@ -1,6 +1,7 @@
 """The PNG files of an evaluation, written whole or not at all, and their readers.
 
-Colour is 8-bit RGB; depth is 16-bit millimetres, 0 where unknown; class ids are one 8-bit channel, 255 for ignore.
+Colour is 8-bit RGB; depth is 16-bit millimetres, 0 where unknown; class ids are one 8-bit channel, 255 for ignore;
+instance ids are one 8-bit channel, or a 16-bit one where a scene has ids above 254.
 """
 
 import contextlib
@@ -33,6 +34,11 @@ def save_depth(path: Path, depth: Float[Tensor, "height width"]) -> None:
 def save_labels(path: Path, labels: Int64[Tensor, "height width"], ignore: int) -> None:
     """Write class ids below 255; the ignore label, whatever its number here, becomes 255."""
     _write_png(path, torch.where(labels == ignore, IGNORE_ID, labels).cpu().numpy().astype(np.uint8))
+
+
+def save_instances(path: Path, ids: Int64[Tensor, "height width"], largest: int) -> None:
+    """Write instance ids; `largest` is the scene's largest, so that all its files have the same number of bits."""
+    _write_png(path, ids.cpu().numpy().astype(np.uint8 if largest < IGNORE_ID else np.uint16))
 
 
 def read_picture(path: Path) -> UInt8[np.ndarray, "height width 3"]:
