@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 
-from gpnerf.allocation import keep_freed_memory
 from gpnerf.distributed.context import context, launched_by_slurm
 from gpnerf.errors import UserError
 
@@ -30,7 +29,7 @@ def select_device(
     use and that the machine has. Raises `UserError` when a GPU is wanted and there is none for this process.
     """
     if requested == "cpu":
-        return _cpu()
+        return torch.device("cpu")
     here, count = context(environ), usable()
     if count > here.local_rank:
         return torch.device("cuda", here.local_rank)
@@ -48,19 +47,13 @@ def select_device(
     if here.is_main and (expects_gpu or existing):
         advice = "; these settings are meant for a GPU and will be very slow" if expects_gpu else ""
         logger.warning("computing on the CPU: %s%s", reason, advice)
-    return _cpu()
+    return torch.device("cpu")
 
 
 def count_gpus(root: Path = Path("/")) -> int:
     """NVIDIA GPUs of this machine, told from the driver's files, which no environment variable hides."""
     devices = len(list(root.glob("dev/nvidia[0-9]*")))
     return devices or len(list(root.glob("proc/driver/nvidia/gpus/*")))
-
-
-def _cpu() -> torch.device:
-    """The CPU, made ready for networks."""
-    keep_freed_memory()
-    return torch.device("cpu")
 
 
 def _why_none(present: int, environ: Mapping[str, str]) -> str:

@@ -78,17 +78,22 @@ def evaluate(
         "protocol": described,
         "checkpoint": settings.checkpoint,
         "environment": environment(device),
-        **assemble(
-            {scene: part.scores for scene, part in collected.items()},
-            {scene: part.segmentation for scene, part in collected.items() if part.segmentation is not None},
-            settings.view.class_names,
-            [seconds for part in collected.values() for seconds in part.seconds],
-            protocol.metrics,
-        ),
+        **_assembled(collected, protocol, settings.view.class_names),
     }
     if context.is_main:
         write_results(settings.folder, results)
     return results
+
+
+def _assembled(collected: dict[str, _Collected], protocol: Protocol, class_names: tuple[str, ...]) -> dict[str, Any]:
+    """The scores of all scenes."""
+    return assemble(
+        {scene: part.scores for scene, part in collected.items()},
+        {scene: part.segmentation for scene, part in collected.items() if part.segmentation is not None},
+        class_names,
+        [seconds for part in collected.values() for seconds in part.seconds],
+        protocol.metrics,
+    )
 
 
 def _evaluate_scene(
