@@ -107,7 +107,7 @@ class RenderConfig:
         "torch", "triton: fused GPU kernels, which agree to rounding; never measured on a GPU", result=False
     )
     recompute: bool = option(
-        False, "keep no activations of the renderer for the backward pass: less memory, 1.35 times the time of a step",
+        False, "keep no activations of the renderer for the backward pass: less memory, 1.3 times the time of a step",
         result=False,
     )  # fmt: skip
     compile: bool = option(

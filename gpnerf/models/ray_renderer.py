@@ -130,7 +130,9 @@ class RayRenderer(nn.Module):
     def _block_size(self, views: int) -> int:
         """Rays that a CPU renders together; what is rendered does not depend on it."""
         width = self.coarse.norm.normalized_shape[0]
-        return max(1, _CACHED_BYTES // (_FLOAT_BYTES * width * views * (self.samples + self.importance)))
+        # Computing again has a cost for every block, which fewer of them pay less often.
+        cached = _CACHED_BYTES * (2 if self.recompute and torch.is_grad_enabled() else 1)
+        return max(1, cached // (_FLOAT_BYTES * width * views * (self.samples + self.importance)))
 
 
 def _uniform(rays: int, samples: int, device: torch.device, generator: torch.Generator | None) -> Tensor | None:
