@@ -8,6 +8,7 @@ import multiprocessing
 import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 import pytest
@@ -27,9 +28,17 @@ def interpreted(test: Callable[..., None]) -> Callable[..., None]:
         if arguments["device"] == "cuda" or os.environ.get("TRITON_INTERPRET") == "1":
             test(**arguments)
         else:
-            _process().submit(run, **arguments).result()
+            _submit(run, arguments)
 
     return run
+
+
+def _submit(run: Callable[..., None], arguments: dict[str, Any]) -> None:
+    try:
+        _process().submit(run, **arguments).result()
+    except BrokenProcessPool:  # it was ended from outside while it waited; one that a kernel ends fails again
+        _process.cache_clear()
+        _process().submit(run, **arguments).result()
 
 
 @functools.cache
