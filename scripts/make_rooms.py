@@ -2,7 +2,9 @@
 
     python scripts/make_rooms.py --out data/rooms --rooms 40
     python scripts/make_rooms.py --out data/rooms_replica --layout replica --rooms 8
+    python scripts/make_rooms.py --out data/rooms --bench --workers 8
 
+The last one writes the rooms of configs/protocols/rooms_bench.json and checks that their labels are everyone's.
 Rooms that are already complete are skipped, so an interrupted run goes on where it stopped. Room N depends on
 `--seed` and N only: `--first 100 --rooms 10` writes room_0100 to room_0109, none of them equal to an earlier one.
 """
@@ -18,6 +20,7 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from gpnerf.data.label_digests import read_digests, verify_labels
 from gpnerf.data.procedural.categories import label_table
 from gpnerf.data.procedural.disk import LAYOUTS
 from gpnerf.data.rooms import write_room
@@ -25,6 +28,9 @@ from gpnerf.errors import UserError, run_script
 
 _ROOMS_PER_SEED = 60_000  # a multiple of the number of room kinds, so that kinds take turns for every seed
 _SIZES = {"scannet": (160, 128), "replica": (160, 120)}
+# The rooms of the benchmark and the SHA-256 of their labels; flags that would make other rooms.
+_BENCH = Path(__file__).resolve().parent.parent / "configs" / "rooms_bench.sha256"
+_NOT_WITH_BENCH = ("layout", "rooms", "first", "frames", "width", "height", "seed")
 
 
 def main() -> None:
@@ -38,12 +44,15 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     if args.layout == "scannet":
         (args.out / "scannetv2-labels.combined.tsv").write_text(label_table())
-    missing = [n for n in range(args.first, args.first + args.rooms) if not _folder(args.out, n).exists()]
+    numbers = _bench_numbers() if args.bench else range(args.first, args.first + args.rooms)
+    missing = [n for n in numbers if not _folder(args.out, n).exists()]
     write = partial(_write, args.out, args.seed, args.layout, args.frames, width, height)
     with ProcessPoolExecutor(args.workers) as pool:
         for _ in tqdm(pool.map(write, missing), total=len(missing), unit="room"):
             pass
-    print(f"{args.rooms} rooms in {args.out} ({args.rooms - len(missing)} were there already)")
+    if args.bench:
+        verify_labels(args.out, _BENCH)
+    print(f"{len(numbers)} rooms in {args.out} ({len(numbers) - len(missing)} were there already)")
 
 
 def _arguments() -> argparse.Namespace:
@@ -57,7 +66,16 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--height", type=int, help="picture height (default 128, for replica 120)")
     parser.add_argument("--seed", type=int, default=0, help="another seed gives other rooms")
     parser.add_argument("--workers", type=int, default=1, help="processes that write rooms side by side")
-    return parser.parse_args()
+    parser.add_argument("--bench", action="store_true", help="the benchmark's rooms, with their labels verified")
+    args = parser.parse_args()
+    changed = [name for name in _NOT_WITH_BENCH if getattr(args, name) != parser.get_default(name)]
+    if args.bench and changed:
+        raise UserError(f"--bench: expected no --{changed[0]} beside it, since the benchmark's rooms are fixed")
+    return args
+
+
+def _bench_numbers() -> list[int]:
+    return [int(scene.removeprefix("room_")) for scene in read_digests(_BENCH)]
 
 
 def _folder(out: Path, number: int) -> Path:

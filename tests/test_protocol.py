@@ -26,6 +26,7 @@ SHIPPED = [
     ("replica", "clean"),
     ("replica", "release"),
     ("rooms", "clean"),
+    ("posed_images", "clean"),
 ]
 
 
@@ -103,7 +104,7 @@ def test_clean_sources_do_not_depend_on_the_world_frame() -> None:
 def test_shipped_protocols_name_every_metric(dataset: str, kind: str) -> None:
     state, image = SegmentationScores.empty(2), torch.ones(2, 2)
     colour = {"psnr", "ssim", "lpips", "lpips_unscaled", "psnr_nearest_view"}
-    references = {"miou_query", "miou_most_frequent"}
+    references = {"miou_boundary", "miou_query", "miou_most_frequent"}
     names = load_protocol(kind, dataset, CONFIGS).metrics
     assert set(names) == colour | references | {*state.image(), *state.dataset(), *depth_scores(image, image)}
     assert len(set(names)) == len(names)

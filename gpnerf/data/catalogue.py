@@ -8,23 +8,33 @@ from pathlib import Path
 from typing import Any
 
 from gpnerf.data.labels import LABEL_TABLE, label_map
+from gpnerf.data.packed_files import find_packed
+from gpnerf.data.posed_images import posed_images_scene
 from gpnerf.data.protocol import Protocol
 from gpnerf.data.replica import replica_scene
 from gpnerf.data.scannet import scannet_scene
 from gpnerf.data.scene import FrameCache, Scene
 from gpnerf.errors import UserError
 
-_FOLDERS = {"scannet": "scannet", "replica": "Replica", "replica_dm": "Replica_DM", "rooms": "rooms"}
+_FOLDERS = {
+    "scannet": "scannet",
+    "replica": "Replica",
+    "replica_dm": "Replica_DM",
+    "rooms": "rooms",
+    "posed_images": "posed_images",
+}
 _CONTENTS = {
     "scannet": f"sceneXXXX_YY/{{color,depth,label-filt,pose,intrinsic}}/ and {LABEL_TABLE}",
     "replica": "office_0/Sequence_1/{rgb,depth,semantic_class}/ and traj_w_c.txt (and so on for each scene)",
     "replica_dm": "office_0/{rgb,depth,semantic_instance}/ and traj_w_c.txt (and so on for each scene)",
     "rooms": f"room_0000/{{color,depth,label-filt,pose,intrinsic}}/ and {LABEL_TABLE}",
+    "posed_images": "a folder for each scene, with transforms.json, or with images/ and COLMAP's sparse/0/",
 }
 _HOW_TO_GET = {
     "scannet": "sign ScanNet's terms of use (http://www.scan-net.org), export the .sens files there",
     "replica": "get the Semantic-NeRF renderings (https://github.com/Harry-Zhi/semantic_nerf) there",
     "replica_dm": "get Replica as DM-NeRF prepares it (https://github.com/vLAR-group/DM-NeRF) there",
+    "posed_images": "put photographs there whose poses COLMAP or nerfstudio's ns-process-data has found",
 }
 _ROOM = re.compile(r"room_(\d{4,})")
 _SCENE_LISTS = ("scenes", "validation_scenes", "train_scenes")
@@ -42,9 +52,11 @@ def open_scenes(
 
     A Replica name stands for its Sequence_1, with `every_sequence` for each sequence on disk (as scenes of their own,
     named office_0/Sequence_2 and so on); `office_0/Sequence_2` stands for itself. `opened` are scenes by name that
-    earlier calls for this protocol have opened: they are taken from there, others are added.
+    earlier calls for this protocol have opened: they are taken from there, others are added. Without `names` every
+    folder there is a scene.
     """
     folder = rootdir / "data" / _FOLDERS[protocol.dataset]
+    names = names or _every_scene(folder, protocol.dataset)
     if absent := [name for name in names if not (folder / name).is_dir()]:
         place, found = folder, "no such folder"
         if folder.is_dir():
@@ -61,23 +73,39 @@ def open_scenes(
     return [opened[name] for name, _ in places]
 
 
+def scene_folder(rootdir: Path, dataset: str, name: str) -> Path:
+    """The folder of an opened scene of this name."""
+    folder = rootdir / "data" / _FOLDERS[dataset] / name
+    return folder / "Sequence_1" if dataset == "replica" and "/" not in name else folder
+
+
 def _open(path: Path, name: str, protocol: Protocol, cache: FrameCache, others: Iterable[Scene], table: Path) -> Scene:
     """A scene with the label map of the others, or one of its own if they have none."""
     common: dict[str, Any] = {
         "name": name,
         "height": protocol.height,
         "width": protocol.width,
+        "label_map": None,
         "cache": cache,
-        "compat": protocol.compat,
     }
     if protocol.dataset in ("replica", "replica_dm"):
-        scene = replica_scene(path, **common, label_map=None)
+        scene = replica_scene(path, **common, compat=protocol.compat)
+    elif protocol.dataset == "posed_images":
+        scene = posed_images_scene(path, **common)
     else:
-        scene = scannet_scene(path, **common, label_map=None, frame_order=protocol.frame_order)
+        scene = scannet_scene(path, **common, compat=protocol.compat, frame_order=protocol.frame_order)
+    scene = replace(scene, packed=find_packed(scene, path))
     if not scene.has_labels:
         return scene  # the table, which comes from elsewhere, may be missing
     known = next((other.label_map for other in others if other.label_map is not None), None)
     return replace(scene, label_map=known or label_map(protocol.class_map, table))
+
+
+def _every_scene(folder: Path, dataset: str) -> list[str]:
+    found = sorted(path.name for path in folder.glob("[!.]*") if path.is_dir())
+    if not found:
+        raise _missing(folder, dataset, "no scene" if folder.is_dir() else "no such folder", folder, [])
+    return found
 
 
 def _sequences(folder: Path, scene: str, every: bool) -> list[tuple[str, Path]]:

@@ -48,8 +48,7 @@ class TrainingExamples(KeyedExamples):
         super().__init__(seed, rank)
         self.scenes = scenes
         self.protocol = protocol
-        ranges = protocol.depth_ranges
-        self.near, self.far = ranges.finetuning if finetune else ranges.training
+        self._ranges = [protocol.depth_range(scene, "finetuning" if finetune else "training") for scene in scenes]
         self._held_out = [protocol.held_out(scene, finetune) for scene in scenes]
         self._targets = np.array(  # one array: loader processes get a copy of what may be 100,000s of pairs
             [
@@ -69,7 +68,8 @@ class TrainingExamples(KeyedExamples):
 
     @property
     def depth_range(self) -> tuple[float, float]:
-        return self.near, self.far
+        near, far = zip(*self._ranges, strict=True)
+        return min(near), max(far)
 
     def draw(self, index: int, rng: np.random.Generator) -> Example | FrameFailure:
         """The `index`-th target with sources drawn by `rng`; a failure if one of its files cannot be read."""
@@ -79,7 +79,7 @@ class TrainingExamples(KeyedExamples):
             allowed = self.protocol.allowed_sources(scene, target, self._held_out[place])
             distances = self.protocol.distances(scene, target)
             sources = draw_from_pool(distances, allowed, self.protocol.num_source_views, rng).tolist()
-            return make_example(scene, target, sources, self.near, self.far)
+            return make_example(scene, target, sources, *self._ranges[place])
         except UserError as error:
             return FrameFailure(scene.name, int(scene.numbers[target]), str(error))
 
@@ -121,6 +121,7 @@ class EvaluationExamples:
         self.scene = scene
         self.protocol = protocol
         self.targets = protocol.evaluation_indices(scene)
+        self.near, self.far = protocol.depth_range(scene, "evaluation")
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -128,7 +129,7 @@ class EvaluationExamples:
     def __getitem__(self, position: int) -> Example:
         """The example at a place in the list of targets; raises `UserError` if a file cannot be read."""
         sources = self.protocol.evaluation_sources(self.scene, position)
-        return make_example(self.scene, self.targets[position], sources, *self.protocol.depth_ranges.evaluation)
+        return make_example(self.scene, self.targets[position], sources, self.near, self.far)
 
 
 def make_example(scene: Scene, target: int, sources: list[int], near: float, far: float) -> Example:

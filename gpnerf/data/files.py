@@ -38,13 +38,25 @@ class FileSeries:
 
 
 @dataclass(frozen=True)
+class FileList:
+    """Files of any name: the N-th is that of frame N; `missing` are the frames whose file is not there."""
+
+    paths: tuple[Path, ...]
+    missing: frozenset[int] = frozenset()
+
+    def path(self, number: int) -> Path:
+        """The file of one frame."""
+        return self.paths[number]
+
+
+@dataclass(frozen=True)
 class SceneFiles:
     """Where the files of a scene's frames lie; None for a part that the scene does not have."""
 
-    colour: FileSeries
-    depth: FileSeries | None = None
-    labels: FileSeries | None = None
-    instances: FileSeries | None = None
+    colour: FileSeries | FileList
+    depth: FileSeries | FileList | None = None
+    labels: FileSeries | FileList | None = None
+    instances: FileSeries | FileList | None = None
 
 
 def find_series(folder: Path, prefix: str, suffixes: tuple[str, ...]) -> tuple[FileSeries, list[int]]:

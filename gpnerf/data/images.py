@@ -1,15 +1,19 @@
 """Decoding and resizing of colour, depth and label images."""
 
 import math
+import struct
 from pathlib import Path
 
 import cv2
 import imageio.v3 as iio
 import numpy as np
 from jaxtyping import Float, Shaped, UInt8
+from PIL import Image
 
 from gpnerf.errors import UserError
 
+# What Pillow, and imageio around it, raise for a damaged file or for one that states an impossible size.
+_UNREADABLE = (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError)
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 
 
@@ -17,7 +21,7 @@ def image_size(path: Path) -> tuple[int, int]:
     """Height and width of an image file, from its header."""
     try:
         height, width = iio.improps(path).shape[:2]
-    except (OSError, SyntaxError, ValueError) as error:
+    except _UNREADABLE as error:
         raise _unreadable(path, "an image", error) from error
     return height, width
 
@@ -80,7 +84,7 @@ def _decode(path: Path, expected: str) -> Shaped[np.ndarray, "..."]:
         return iio.imread(path) if jpeg is None else jpeg
     except FileNotFoundError as error:
         raise UserError(f"{path}: expected {expected}, found no such file; restore it or remove the frame") from error
-    except (OSError, SyntaxError, ValueError) as error:
+    except _UNREADABLE as error:
         raise _unreadable(path, expected, error) from error
 
 

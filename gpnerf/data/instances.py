@@ -7,7 +7,13 @@ from jaxtyping import Int64
 from torch import Tensor
 
 # The raw id that means no instance; DM-NeRF's preparation of Replica has none.
-NO_INSTANCE: dict[str, int | None] = {"scannet": 0, "rooms": 0, "replica": 0, "replica_dm": None}
+NO_INSTANCE: dict[str, int | None] = {
+    "scannet": 0,
+    "rooms": 0,
+    "posed_images": 0,
+    "replica": 0,
+    "replica_dm": None,
+}
 
 
 @dataclass(frozen=True)
@@ -33,5 +39,5 @@ class InstanceMap:
         return channels if self.none is None else torch.where(raw == self.none, -1, channels)
 
     def to_raw(self, channels: Int64[Tensor, "height width"]) -> Int64[Tensor, "height width"]:
-        """The raw ids of channels 0 .. len(ids) - 1."""
-        return torch.tensor(self.ids)[channels]
+        """The raw ids of channels 0 .. len(ids) - 1, and of none (-1) where the data has such an id."""
+        return torch.tensor([*self.ids, -1 if self.none is None else self.none])[channels]

@@ -38,8 +38,17 @@ _REPLICA_CLASSES = {
 # The class maps that a protocol may name, with their classes in the order of the training ids.
 CLASS_NAMES = {"scannet20": tuple(_SCANNET_CLASSES.values()), "replica51": tuple(_REPLICA_CLASSES.values())}
 
+# Classes whose pixels are no objects, by their names.
+_STUFF = {"scannet20": ("wall", "floor"), "replica51": ("wall", "floor", "ceiling")}
+
 # The class map that the label files of a data set are made for.
-CLASS_MAP_OF = {"scannet": "scannet20", "rooms": "scannet20", "replica": "replica51", "replica_dm": "replica51"}
+CLASS_MAP_OF = {
+    "scannet": "scannet20",
+    "rooms": "scannet20",
+    "posed_images": "scannet20",
+    "replica": "replica51",
+    "replica_dm": "replica51",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +84,11 @@ class LabelMap:
         table = np.full(self.raw_ids[possible].max(initial=0) + 2, _UNKNOWN)
         table[self.raw_ids[possible]] = self.train_ids[possible]
         return table
+
+
+def stuff_classes(class_map: str) -> tuple[int, ...]:
+    """The training ids of a map's classes that are stuff (walls, floors), not things with instances."""
+    return tuple(CLASS_NAMES[class_map].index(name) for name in _STUFF[class_map])
 
 
 def label_map(class_map: str, table: Path) -> LabelMap:

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int64
@@ -55,7 +55,8 @@ class Protocol:
 
     `source_rule`: "nearest" (smallest pose distance), "released" (the released program's draw) or "listed"
     (`listed_sources`: scene -> target frame -> source frames). A source is at least `min_index_gap` places from its
-    target. `compat` "release" reads images and intrinsics as the released program does.
+    target. `compat` "release" reads images and intrinsics as the released program does. An empty list of scenes stands
+    for every scene of the data set; without `depth_ranges` each scene tells its own.
     """
 
     name: str
@@ -73,7 +74,7 @@ class Protocol:
     width: int
     height: int
     render_stride: int
-    depth_ranges: DepthRanges
+    depth_ranges: DepthRanges | None
     class_map: str
     metrics: tuple[str, ...]
     compat: Compat
@@ -99,8 +100,22 @@ class Protocol:
         In generalised training only scenes that the protocol evaluates or validates on have any.
         """
         first = scene.name.removesuffix("/Sequence_1")  # a Replica scene's name stands for its first sequence
-        scored = first in {name.removesuffix("/Sequence_1") for name in (*self.scenes, *self.validation_scenes)}
+        names = {name.removesuffix("/Sequence_1") for name in (*self.scenes, *self.validation_scenes)}
+        scored = first in names or not (self.scenes and self.validation_scenes)
         return self.evaluation_indices(scene) if self.exclude_evaluation_targets and (finetune or scored) else []
+
+    def depth_range(
+        self, scene: Scene, purpose: Literal["evaluation", "training", "finetuning"]
+    ) -> tuple[float, float]:
+        """Near and far (metres) of a scene's rays; an error where neither protocol nor scene tells."""
+        if self.depth_ranges is not None:
+            return getattr(self.depth_ranges, purpose)
+        if scene.depth_range is None:
+            raise UserError(
+                f"{scene.name}: expected near and far, found neither points of a COLMAP model nor 'near' and 'far' in "
+                "transforms.json; write them there or give --depth_range"
+            )
+        return scene.depth_range
 
     def evaluation_sources(self, scene: Scene, position: int) -> list[int]:
         """The source frames of the evaluation target at `position` in the list, always the same."""
@@ -153,10 +168,13 @@ def indices_of(scene: Scene, frames: Sequence[int]) -> list[int]:
 def resolve(protocol: Protocol, scenes: Sequence[Scene]) -> dict[str, Any]:
     """The protocol as plain JSON values with every target's source frames, and a SHA-256 over all of it.
 
-    `resolved` holds scene -> [{"target": frame, "sources": [frame, ...]}, ...], by frame number.
+    `resolved` holds scene -> [{"target": frame, "sources": [frame, ...]}, ...], by frame number; where the scenes tell
+    near and far, `resolved_depth_ranges` holds those of evaluation.
     """
     described = asdict(protocol)
     described["resolved"] = {scene.name: _resolve_scene(protocol, scene) for scene in scenes}
+    if protocol.depth_ranges is None:
+        described["resolved_depth_ranges"] = {scene.name: protocol.depth_range(scene, "evaluation") for scene in scenes}
     plain = json.loads(json.dumps(described))
     text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
     return {**plain, "sha256": hashlib.sha256(text.encode()).hexdigest()}

@@ -24,7 +24,8 @@ _SCENE_LISTS = ("scenes", "validation_scenes", "train_scenes")
 def load_protocol(spec: str, dataset: str, configs: Path) -> Protocol:
     """The protocol "clean" or "release" of a data set (`configs`/protocols/), or the one in the file `spec`.
 
-    Scene lists are lists of names or the name of a split file, next to the protocol file or in `configs`.
+    Scene lists are lists of names or the name of a split file, next to the protocol file or in `configs`; `[]` stands
+    for every scene there is. `depth_ranges` may be null where scenes tell their own.
     """
     named = spec in ("clean", "release")
     path = configs / "protocols" / f"{dataset}_{spec}.json" if named else Path(spec)
@@ -131,7 +132,9 @@ def _frame_rule(value: Any, where: str) -> FrameRule:
     return FrameRule(**values)
 
 
-def _depth_ranges(value: Any, where: str) -> DepthRanges:
+def _depth_ranges(value: Any, where: str) -> DepthRanges | None:
+    if value is None:
+        return None
     return DepthRanges(**{kind: _range(pair) for kind, pair in _checked_keys(value, DepthRanges, where).items()})
 
 

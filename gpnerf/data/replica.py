@@ -67,10 +67,9 @@ def replica_scene(
 def _read_trajectory(path: Path, numbers: list[int]) -> Float[np.ndarray, "frames 4 4"]:
     try:
         lines = path.read_text().splitlines()
-    except OSError as error:
-        raise UserError(
-            f"{path}: expected one pose of 16 numbers a line, found no such file; render the scene again"
-        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        found = "a file that is no text" if path.is_file() else "no such file"
+        raise UserError(f"{path}: expected one pose of 16 numbers a line, found {found}; get it again") from error
     if max(numbers) >= len(lines):
         raise UserError(
             f"{path}: expected a line for frame {max(numbers)}, found {len(lines)} lines; take the whole file"

@@ -10,10 +10,12 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from gpnerf.data.files import FileSeries, SceneFiles
-from gpnerf.data.images import blur_and_resize, decode_colour, decode_map, resize_nearest
+from gpnerf.data.files import FileList, FileSeries, SceneFiles
+from gpnerf.data.frames import ImageForm, Part, read_colour, read_map
 from gpnerf.data.instances import InstanceMap
 from gpnerf.data.labels import LabelMap
+from gpnerf.data.lens import Lens
+from gpnerf.data.packed import PackedFrames
 from gpnerf.errors import UserError
 from gpnerf.structures import Cameras
 
@@ -50,30 +52,21 @@ class FrameCache:
         return array
 
 
-@dataclass(frozen=True)
-class ImageForm:
-    """The size that images are given (pixels), the (x, y) factors that set the blur before it, and the released
-    program's corner-aligned nearest neighbour (`centred` off)."""
-
-    height: int
-    width: int
-    blur_scale: tuple[float, float]
-    centred: bool = True
-
-
 @dataclass(frozen=True, eq=False)
 class Scene:
     """The frames of a scene in the protocol's order, with their cameras.
 
     Indices are places in the order; `numbers` are the frame numbers in the file names. `file_size` is the
     (height, width) of every colour file; `strict_labels` makes a raw id outside a closed label map an error.
-    `instance_map` is there where instances are wanted.
+    `instance_map` is there where instances are wanted. `intrinsics` are for the image size, one matrix for all frames
+    or one for each. `lenses` are there, one for each frame, where photographs are distorted or of several sizes.
+    `depth_range` is near and far (metres) where the scene itself tells. `packed` holds frames that are read already.
     """
 
     name: str
     files: SceneFiles
     numbers: Int64[np.ndarray, "frames"]
-    intrinsics: Float[np.ndarray, "3 3"]
+    intrinsics: Float[np.ndarray, "3 3"] | Float[np.ndarray, "frames 3 3"]
     cam_to_world: Float[np.ndarray, "frames 4 4"]
     file_size: tuple[int, int]
     form: ImageForm
@@ -81,6 +74,9 @@ class Scene:
     strict_labels: bool
     cache: FrameCache
     instance_map: InstanceMap | None = None
+    lenses: tuple[Lens, ...] = ()
+    depth_range: tuple[float, float] | None = None
+    packed: PackedFrames | None = None
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -111,13 +107,13 @@ class Scene:
     def cameras(self, indices: list[int]) -> Cameras:
         """The cameras of several frames, batched."""
         poses = torch.from_numpy(self.cam_to_world[indices]).float()
-        intrinsics = torch.from_numpy(self.intrinsics).float().expand(len(indices), 3, 3)
-        return Cameras(intrinsics, poses, self.form.height, self.form.width)
+        intrinsics = np.broadcast_to(self.intrinsics, (len(self), 3, 3))[indices]
+        return Cameras(torch.from_numpy(intrinsics).float(), poses, self.form.height, self.form.width)
 
     def camera(self, index: int) -> Cameras:
         """The camera of one frame, without batch axis."""
-        pose = torch.from_numpy(self.cam_to_world[index]).float()
-        return Cameras(torch.from_numpy(self.intrinsics).float(), pose, self.form.height, self.form.width)
+        one = self.cameras([index])
+        return Cameras(one.intrinsics[0], one.cam_to_world[0], one.height, one.width)
 
     def image(self, index: int) -> Float[Tensor, "3 height width"]:
         """RGB in [0, 1]."""
@@ -125,22 +121,21 @@ class Scene:
 
     def images(self, indices: list[int]) -> Float[Tensor, "frames 3 height width"]:
         """RGB in [0, 1] of several frames."""
-        frames = [self._cached(self.files.colour, index, self._read_colour) for index in indices]
-        return torch.from_numpy(np.stack(frames))
+        return torch.from_numpy(np.stack([self._cached("colour", index, _unit) for index in indices]))
 
     def depth(self, index: int) -> Float[Tensor, "height width"] | None:
         """Metres along the camera axis, 0 where unknown; None for a frame without the file."""
-        depth = self._optional(self.files.depth, index, self._read_depth)
+        depth = self._optional("depth", index, _metres)
         return None if depth is None else torch.tensor(depth)
 
     def labels(self, index: int) -> Int64[Tensor, "height width"] | None:
         """Training ids, `label_map.ignore` where there is no class; None for a frame without the file."""
-        labels = self._optional(self.files.labels, index, self._read_labels)
+        labels = self._optional("labels", index, lambda raw: self._training_ids(raw, index))
         return None if labels is None else torch.tensor(labels).long()
 
     def instances(self, index: int) -> Int64[Tensor, "height width"] | None:
         """Raw instance ids; None for a frame without the file."""
-        instances = self._optional(self.files.instances, index, self._read_map)
+        instances = self._optional("instances", index, lambda raw: raw)
         return None if instances is None else torch.tensor(instances.astype(np.int64))
 
     def channels(self, index: int) -> Int64[Tensor, "height width"] | None:
@@ -150,37 +145,50 @@ class Scene:
         raw = self.instances(index)
         return None if raw is None else self.instance_map.to_channels(raw)
 
-    def _optional(self, series: FileSeries | None, index: int, read: Callable[[Path], np.ndarray]) -> np.ndarray | None:
-        if series is None or int(self.numbers[index]) in series.missing:
-            return None
-        return self._cached(series, index, read)
+    def path(self, part: Part, index: int) -> Path | None:
+        """The file of a part of a frame; None for a frame without it."""
+        series: FileSeries | FileList | None = getattr(self.files, part)
+        number = int(self.numbers[index])
+        return None if series is None or number in series.missing else series.path(number)
 
-    def _cached(self, series: FileSeries, index: int, read: Callable[[Path], np.ndarray]) -> np.ndarray:
-        path = series.path(int(self.numbers[index]))
-        return self.cache.get((path, self.form, self.strict_labels), lambda: read(path))
+    def pixels(self, part: Part, index: int) -> np.ndarray:
+        """A part of a frame, which has its file, at the image size and in the file's units: what `packed` keeps.
 
-    def _read_colour(self, path: Path) -> Float[np.ndarray, "3 height width"]:
-        image = decode_colour(path)
-        if image.shape[:2] != self.file_size:
-            found, expected = (f"{width}x{height}" for height, width in (image.shape[:2], self.file_size))
-            raise UserError(f"{path}: expected {expected} pixels like the scene's other frames, found {found}")
-        if image.shape[:2] != (self.form.height, self.form.width):
-            image = blur_and_resize(image, self.form.height, self.form.width, self.form.blur_scale)
-        return np.ascontiguousarray(image.transpose(2, 0, 1)) / np.float32(_WHITE)
+        Colour is RGB, channels first: bytes, or floats of the same range where it is resized or undistorted; the other
+        parts are unsigned integers.
+        """
+        path = self.path(part, index)
+        assert path is not None, f"{self.name}: no {part} of frame {self.numbers[index]}"
+        lens = self.lenses[index] if self.lenses else None
+        if part == "colour":
+            return read_colour(path, self.form, self.file_size, lens)
+        return read_map(path, self.form, lens)
 
-    def _read_map(self, path: Path) -> np.ndarray:
-        return resize_nearest(decode_map(path), self.form.height, self.form.width, self.form.centred)
+    def _optional(self, part: Part, index: int, convert: Callable[[np.ndarray], np.ndarray]) -> np.ndarray | None:
+        return None if self.path(part, index) is None else self._cached(part, index, convert)
 
-    def _read_depth(self, path: Path) -> Float[np.ndarray, "height width"]:
-        return self._read_map(path).astype(np.float32) / np.float32(_MILLIMETRES)
+    def _cached(self, part: Part, index: int, convert: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        def make() -> np.ndarray:
+            packed = self.packed.read(part, index) if self.packed else None
+            return convert(self.pixels(part, index) if packed is None else packed)
 
-    def _read_labels(self, path: Path) -> np.ndarray:
+        return self.cache.get((self.path(part, index), self.form, self.strict_labels), make)
+
+    def _training_ids(self, raw: np.ndarray, index: int) -> np.ndarray:
         assert self.label_map is not None, "a scene with labels is made with a label map"
-        raw = self._read_map(path).astype(np.int64)
-        strangers = self.label_map.strangers(raw) if self.strict_labels else []
+        ids = raw.astype(np.int64)
+        strangers = self.label_map.strangers(ids) if self.strict_labels else []
         if strangers:
             raise UserError(
-                f"{path}: found label id {strangers[0]}, expected ids of {self.label_map.source}; "
-                "take the table that belongs to these labels, or add the id to it"
+                f"{self.path('labels', index)}: found label id {strangers[0]}, expected ids of "
+                f"{self.label_map.source}; take the table that belongs to these labels, or add the id to it"
             )
-        return self.label_map.to_train(raw).astype(np.int16)
+        return self.label_map.to_train(ids).astype(np.int16)
+
+
+def _unit(colour: np.ndarray) -> Float[np.ndarray, "3 height width"]:
+    return colour / np.float32(_WHITE)
+
+
+def _metres(depth: np.ndarray) -> Float[np.ndarray, "height width"]:
+    return depth.astype(np.float32) / np.float32(_MILLIMETRES)

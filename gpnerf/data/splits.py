@@ -4,7 +4,7 @@ from pathlib import Path
 
 from gpnerf.errors import UserError
 
-_DATASET_FOLDERS = {"scannet", "replica", "replica_dm", "rooms"}
+_DATASET_FOLDERS = {"scannet", "replica", "replica_dm", "rooms", "posed_images"}
 # Old split files end their lines with the folder that the released program's preparation made.
 _OLD_SUFFIX = "black_320"
 

@@ -14,14 +14,28 @@ _SMALLEST_NORM = 1e-12
 
 
 def pose_distances(poses: Float[np.ndarray, "frames 4 4"], target: int) -> Float[np.ndarray, "frames"]:
+    """How far each frame is from the frame `target`, as `distances_to_pose` says it."""
+    return distances_to_pose(poses, poses[target])
+
+
+def distances_to_pose(
+    poses: Float[np.ndarray, "frames 4 4"], pose: Float[np.ndarray, "4 4"]
+) -> Float[np.ndarray, "frames"]:
     """Metres between camera centres plus 1.0 m times the angle (radians) between optical axes."""
-    shift = np.linalg.norm(poses[:, :3, 3] - poses[target, :3, 3], axis=1)
-    return shift + _METRES_PER_RADIAN * _angles(poses[:, :3, 2], target)
+    shift = np.linalg.norm(poses[:, :3, 3] - pose[:3, 3], axis=1)
+    return shift + _METRES_PER_RADIAN * _angles(poses[:, :3, 2], pose[:3, 2])
+
+
+def nearest_to_pose(
+    poses: Float[np.ndarray, "frames 4 4"], pose: Float[np.ndarray, "4 4"], count: int
+) -> Int[np.ndarray, "chosen"]:
+    """The `count` frames nearest to a free camera, nearest first; all of them if there are fewer."""
+    return nearest(distances_to_pose(poses, pose), np.ones(len(poses), dtype=bool), count)
 
 
 def released_distances(poses: Float[np.ndarray, "frames 4 4"], target: int) -> Float[np.ndarray, "frames"]:
     """The released program's: the angle (radians) between camera centres as seen from the world origin."""
-    return _angles(poses[:, :3, 3], target)
+    return _angles(poses[:, :3, 3], poses[target, :3, 3])
 
 
 def nearest(
@@ -47,6 +61,8 @@ def draw_from_pool(
     return rng.choice(nearest(distances, allowed, count * factor), count, replace=False)
 
 
-def _angles(vectors: Float[np.ndarray, "frames 3"], target: int) -> Float[np.ndarray, "frames"]:
-    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), _SMALLEST_NORM)
-    return np.arccos(np.clip(unit @ unit[target], -1.0, 1.0))
+def _angles(vectors: Float[np.ndarray, "frames 3"], direction: Float[np.ndarray, "3"]) -> Float[np.ndarray, "frames"]:
+    unit, towards = (
+        x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), _SMALLEST_NORM) for x in (vectors, direction)
+    )
+    return np.arccos(np.clip(unit @ towards, -1.0, 1.0))

@@ -1,0 +1,137 @@
+"""Writes a scene's packed frames, and finds those that are made from the files that are there now."""
+
+import hashlib
+import json
+import logging
+import zlib
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import cv2
+import numpy as np
+
+from gpnerf.data.files import read_many
+from gpnerf.data.frames import PARTS, Part
+from gpnerf.data.packed import CHECKSUMS, PRESENT, PackedFrames, record_type
+from gpnerf.data.scene import Scene
+from gpnerf.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+# To be raised whenever other pixels are made of the same files.
+_VERSION = 1
+
+
+def packed_path(scene: Scene, folder: Path) -> Path:
+    """Where the frames of the scene in `folder` are packed at its image size; a .json beside tells what they are."""
+    released = "" if scene.form.centred else "_release"
+    return folder / "packed" / f"{scene.form.width}x{scene.form.height}{released}.npy"
+
+
+def find_packed(scene: Scene, folder: Path) -> PackedFrames | None:
+    """The packed frames of the scene in `folder`; none, and one warning, where they are of other files or rules."""
+    path = packed_path(scene, folder)
+    about = path.with_suffix(".json")
+    if not about.is_file():
+        return None
+    try:
+        found = json.loads(about.read_bytes())
+        expected = _description(scene, folder) | {"bytes": path.stat().st_size}
+        differing = [key for key in expected if found.get(key) != expected[key]]
+    except (OSError, ValueError, AttributeError) as error:
+        differing = [f"a file that cannot be read ({error})"]
+    if differing:
+        logger.warning(
+            "%s: packed from other files or settings (%s), the pictures are read; run scripts/pack_scenes.py again",
+            path,
+            ", ".join(differing),
+        )
+        return None
+    return PackedFrames(path, _parts(scene))
+
+
+def packed_size(scene: Scene) -> int:
+    """Bytes that the packed frames take."""
+    return len(scene) * _record_type(scene).itemsize
+
+
+def write_packed(scene: Scene, folder: Path) -> None:
+    """Pack the frames of the scene in `folder`; an unreadable file is left out, so that reading it fails as before.
+
+    The file appears when it is complete. The pictures' files are described before the first is read, so that one that
+    changes meanwhile is noticed.
+    """
+    path, description = packed_path(scene, folder), _description(scene, folder)
+    about = path.with_suffix(".json")
+    path.parent.mkdir(exist_ok=True)
+    about.unlink(missing_ok=True)  # it would describe another file
+    beside = path.with_suffix(".partial")
+    with beside.open("wb") as file:
+        _write_records(file, scene)
+    beside.replace(path)
+    beside.write_text(json.dumps(description | {"bytes": path.stat().st_size}, indent=1) + "\n")
+    beside.replace(about)
+
+
+def _write_records(file: BinaryIO, scene: Scene) -> None:
+    kind = _record_type(scene)
+    header = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": (len(scene),)}
+    np.lib.format.write_array_header_1_0(file, header)
+    for record in _records(scene, kind):
+        file.write(record.tobytes())  # not through a memory map, which a full disk would end with a signal
+
+
+def _records(scene: Scene, kind: np.dtype) -> Iterator[np.ndarray]:
+    for index in range(len(scene)):
+        record = np.zeros((), kind)
+        for place, part in enumerate(_parts(scene)):
+            if scene.path(part, index) is None:
+                continue
+            try:
+                record[part] = scene.pixels(part, index)
+            except UserError as error:
+                logger.warning("left out: %s", error)
+                continue
+            record[CHECKSUMS][place], record[PRESENT][place] = zlib.crc32(record[part].data), True
+        yield record
+
+
+def _parts(scene: Scene) -> tuple[Part, ...]:
+    return tuple(part for part in PARTS if getattr(scene.files, part) is not None)
+
+
+def _record_type(scene: Scene) -> np.dtype:
+    form = scene.form
+    as_they_are = not scene.lenses and scene.file_size == (form.height, form.width)
+    return record_type(_parts(scene), form.height, form.width, whole_bytes=as_they_are)
+
+
+def _description(scene: Scene, folder: Path) -> dict[str, Any]:
+    """What the frames are made from, as JSON gives it back; files count by name, size and time of change.
+
+    Poses, intrinsics and the label table are no part of it: they are read from their own small files every time.
+    """
+    files = [
+        path.relative_to(folder) for part in _parts(scene) for i in range(len(scene)) if (path := scene.path(part, i))
+    ]
+
+    def identity(place: int) -> str:
+        found = (folder / files[place]).stat()
+        return f"{files[place]} {found.st_size} {found.st_mtime_ns}"
+
+    described = {
+        "version": _VERSION,
+        "opencv": cv2.__version__,  # its last digits may differ from release to release
+        "frames": len(scene),
+        "form": asdict(scene.form),
+        "file_size": scene.file_size,
+        "lenses": _digest(map(str, scene.lenses)),
+        "sources": _digest(read_many(identity, range(len(files)))),
+    }
+    return json.loads(json.dumps(described))
+
+
+def _digest(lines: Any) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
