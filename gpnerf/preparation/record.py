@@ -1,0 +1,61 @@
+"""What a prepared scene says of itself, so that a later run knows whether it is complete and the one wanted."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gpnerf.errors import UserError
+
+_FILE = "prepared.json"
+
+
+@dataclass(frozen=True)
+class Record:
+    """How a scene was made (plain JSON values), files a folder, frames left out because their pose is unknown, and
+    the size of its colour."""
+
+    options: Mapping[str, object]
+    files: Mapping[str, int]
+    without_pose: int
+    pixels: str
+
+    @classmethod
+    def of(
+        cls, folder: Path, options: Mapping[str, object], parts: Sequence[str], without_pose: int, pixels: str
+    ) -> "Record":
+        """Count the files in a scene's folders."""
+        files = {part: len(list((folder / part).glob("*"))) for part in parts}
+        return cls(json.loads(json.dumps(options)), files, without_pose, pixels)
+
+    def write(self, folder: Path) -> None:
+        """Put the record into the scene's folder."""
+        (folder / _FILE).write_text(json.dumps(vars(self), indent=1) + "\n")
+
+    def cells(self, state: str) -> dict[str, object]:
+        """A line of the table, and what was done."""
+        return {**self.files, "without pose": self.without_pose, "pixels": self.pixels, "state": state}
+
+
+def check_record(folder: Path, options: Mapping[str, object], parts: Sequence[str]) -> Record:
+    """The record of a scene that is there already.
+
+    Raises:
+        UserError: there is none, it was made with other options, or files have gone since.
+    """
+    try:
+        found = json.loads((folder / _FILE).read_text())
+        record = Record.of(folder, options, parts, int(found["without_pose"]), str(found["pixels"]))
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+        raise _foreign(folder, f"no record of it in {_FILE}") from error
+    for part in ("options", "files"):
+        if found.get(part) != getattr(record, part):
+            raise _foreign(folder, f"{part} {found.get(part)} where {getattr(record, part)} were expected")
+    return record
+
+
+def _foreign(folder: Path, found: str) -> UserError:
+    return UserError(
+        f"{folder}: expected a scene as this command with these options writes it, found {found}; "
+        "remove the folder to have it written anew, or leave the scene out with --scenes"
+    )

@@ -1,0 +1,290 @@
+"""From a ScanNet download, made of rooms, to scenes: exact, resumable, and one bad scan stops no other."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import CancelledError
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from threading import Event
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+import torch
+from sens_writer import COLOUR, DEPTH, FRAMES, Shot, intrinsics, png, sens_bytes, shots, write_archive, write_scan
+from tiny_runs import REPOSITORY
+
+from gpnerf.data.labels import LABEL_TABLE, LabelMap, scannet_labels
+from gpnerf.data.procedural.categories import label_table
+from gpnerf.data.scannet import scannet_scene
+from gpnerf.data.scene import FrameCache, Scene
+from gpnerf.errors import UserError
+from gpnerf.preparation.batch import prepare_scenes
+from gpnerf.preparation.scannet import ScanOptions, prepare_scan
+from gpnerf.preparation.scans import find_scans
+
+NAME = "scene0000_00"
+SMALL = (24, 30)  # height, width: smaller than depth, which is smaller than colour
+
+
+@pytest.fixture(scope="module")
+def scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_scan(tmp_path_factory.mktemp("scans"))
+
+
+@pytest.fixture(scope="module")
+def label_map(tmp_path_factory: pytest.TempPathFactory) -> LabelMap:
+    path = tmp_path_factory.mktemp("table") / LABEL_TABLE
+    path.write_text(label_table())
+    return scannet_labels(path)
+
+
+def prepare(scan: Path, out: Path, **options: object) -> dict[str, object]:
+    return dict(prepare_scan(scan, out, ScanOptions(**options), Event()))
+
+
+def opened(folder: Path, size: tuple[int, int], label_map: LabelMap) -> Scene:
+    return scannet_scene(folder, name=NAME, height=size[0], width=size[1], label_map=label_map, cache=FrameCache(0))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_depth_poses_and_maps_come_out_exactly_and_colour_is_copied(scan: Path, tmp_path: Path) -> None:
+    cells = prepare(scan, tmp_path)
+    folder = tmp_path / NAME
+    for number, shot in enumerate(shots()):
+        assert np.array_equal(np.loadtxt(folder / "pose" / f"{number}.txt").astype(np.float32), shot.pose)
+        assert (folder / "color" / f"{number}.jpg").read_bytes() == shot.jpeg
+        for part, values in (("depth", shot.depth), ("label-filt", shot.labels), ("instance-filt", shot.instances)):
+            read = iio.imread(folder / part / f"{number}.png")
+            assert read.dtype == values.dtype and np.array_equal(read, values)
+    for sensor, size in (("color", COLOUR), ("depth", DEPTH)):
+        written = np.loadtxt(folder / "intrinsic" / f"intrinsic_{sensor}.txt")
+        assert np.array_equal(written.astype(np.float32), intrinsics(size))
+        assert np.array_equal(np.loadtxt(folder / "intrinsic" / f"extrinsic_{sensor}.txt"), np.eye(4))
+    assert [cells[part] for part in ("color", "depth", "pose", "label-filt", "instance-filt")] == [FRAMES] * 5
+    assert (cells["without pose"], cells["pixels"]) == (0, "80x64")
+
+
+def test_a_scene_shrunk_on_disk_is_the_scene_shrunk_when_read(scan: Path, tmp_path: Path, label_map: LabelMap) -> None:
+    prepare(scan, tmp_path / "full")
+    cells = prepare(scan, tmp_path / "small", size=SMALL)
+    full, small = (opened(tmp_path / kind / NAME, SMALL, label_map) for kind in ("full", "small"))
+    assert cells["pixels"] == "30x24" and small.file_size == SMALL
+    assert iio.imread(tmp_path / "small" / NAME / "depth/0.png").shape == SMALL
+    assert torch.allclose(small.cameras([0]).intrinsics, full.cameras([0]).intrinsics, rtol=1e-6)
+    for index in range(FRAMES):
+        for values in ("depth", "labels", "instances"):
+            assert torch.equal(getattr(small, values)(index), getattr(full, values)(index)), values
+        # The room's own files are JPEG of quality 98 too, which keeps colour within a few levels.
+        assert (small.image(index) - full.image(index)).abs().mean() < 1.5 / 255
+    ratio = np.loadtxt(tmp_path / "small" / NAME / "intrinsic/intrinsic_depth.txt")[0, 0] / intrinsics(DEPTH)[0, 0]
+    assert ratio == pytest.approx(30 / 40)
+
+
+def test_maps_smaller_than_the_wanted_size_stay(scan: Path, tmp_path: Path) -> None:
+    prepare(scan, tmp_path, size=(48, 60), maps=())
+    assert np.array_equal(iio.imread(tmp_path / NAME / "depth/1.png"), shots()[1].depth)
+    assert iio.imread(tmp_path / NAME / "color/1.jpg").shape == (48, 60, 3)
+    written = np.loadtxt(tmp_path / NAME / "intrinsic/intrinsic_depth.txt")
+    assert np.array_equal(written.astype(np.float32), intrinsics(DEPTH))
+
+
+@pytest.mark.parametrize("size", [(65, 80), (64, 81), (10, 100)])
+def test_pictures_are_not_enlarged(scan: Path, tmp_path: Path, size: tuple[int, int]) -> None:
+    with pytest.raises(UserError, match="at most its colour's 80x64"):
+        prepare(scan, tmp_path, size=size)
+
+
+def lost(shot: Shot, value: float) -> Shot:
+    return replace(shot, pose=np.full((4, 4), value, np.float32))
+
+
+def test_every_nth_frame_keeps_its_number_and_lost_ones_are_left_out(tmp_path: Path) -> None:
+    frames = [
+        lost(shot, value) if value else shot for shot, value in zip(shots(), (0, np.nan, -np.inf, 0, 0, 0), strict=True)
+    ]
+    scan = write_scan(tmp_path / "scans", frames=frames)
+    cells = prepare(scan, tmp_path / "out", stride=2)
+    names = sorted(path.name for path in (tmp_path / "out" / NAME).rglob("[0-9]*.*"))
+    assert names == sorted(["0.jpg", "4.jpg", "0.txt", "4.txt", *["0.png", "4.png"] * 3])
+    assert (cells["color"], cells["without pose"]) == (2, 1)
+    assert (tmp_path / "out" / NAME / "color/4.jpg").read_bytes() == shots()[4].jpeg
+
+
+def test_a_recording_without_any_pose_is_refused(tmp_path: Path) -> None:
+    scan = write_scan(tmp_path / "scans", frames=[lost(shot, np.nan) for shot in shots()])
+    with pytest.raises(UserError, match="finite poses, found inf or NaN in all 6"):
+        prepare(scan, tmp_path / "out")
+
+
+def test_frames_without_a_label_are_counted(tmp_path: Path) -> None:
+    scan = write_scan(tmp_path / "scans")
+    archive = scan / f"{NAME}_2d-label-filt.zip"
+    write_archive(archive, [(f"label-filt/{k}.png", png(shots()[0].labels)) for k in (0, 3, 17)])
+    assert prepare(scan, tmp_path / "out")["label-filt"] == 2
+    with pytest.raises(UserError, match=r"found options.*remove the folder"):
+        prepare(scan, tmp_path / "out", maps=())
+
+
+def test_a_complete_scene_is_kept_and_an_unfinished_one_redone(scan: Path, tmp_path: Path) -> None:
+    unfinished = tmp_path / f".{NAME}.partial" / "color"
+    unfinished.mkdir(parents=True)
+    (unfinished / "999.jpg").write_bytes(b"half")
+    assert prepare(scan, tmp_path)["state"] == "written"
+    assert [path.name for path in tmp_path.iterdir()] == [NAME]
+    before = contents(tmp_path)
+    assert "color/999.jpg" not in before
+    assert prepare(scan, tmp_path)["state"] == "was there"
+    assert contents(tmp_path) == before
+    (tmp_path / NAME / "depth/2.png").unlink()
+    with pytest.raises(UserError, match=r"found files .*'depth': 6.* where .*'depth': 5.*remove the folder"):
+        prepare(scan, tmp_path)
+
+
+@pytest.mark.parametrize("record", [None, "", "[]", "{}", '{"without_pose": "x", "pixels": 1}', "[" * 9999])
+def test_a_folder_of_another_program_is_left_alone(scan: Path, tmp_path: Path, record: str | None) -> None:
+    (tmp_path / NAME).mkdir()
+    (tmp_path / NAME / "mine.txt").write_text("mine")
+    if record is not None:
+        (tmp_path / NAME / "prepared.json").write_text(record)
+    before = contents(tmp_path)
+    with pytest.raises(UserError, match="found no record of it"):
+        prepare(scan, tmp_path)
+    assert contents(tmp_path) == before
+
+
+def test_told_to_stop_it_ends_and_leaves_nothing_half_written(scan: Path, tmp_path: Path) -> None:
+    stop = Event()
+    stop.set()
+    with pytest.raises(CancelledError):
+        prepare_scan(scan, tmp_path, ScanOptions(), stop)
+    assert list(tmp_path.iterdir()) == []
+
+
+def change_sens(scan: Path, content: bytes) -> None:
+    (scan / f"{NAME}.sens").write_bytes(content)
+
+
+def change_labels(scan: Path, content: bytes) -> None:
+    write_archive(scan / f"{NAME}_2d-label-filt.zip", [(f"label-filt/{k}.png", content) for k in range(FRAMES)])
+
+
+def huge_png() -> bytes:
+    """40 bytes that state 100000x100000 pixels."""
+    code = bytearray(png(shots()[0].labels))
+    code[16:24] = (100_000).to_bytes(4, "big") * 2
+    return bytes(code)
+
+
+SCAN_FAULTS: list[tuple[Callable[[Path], object], list[str]]] = [
+    (lambda scan: (scan / f"{NAME}.sens").unlink(), [".sens", "no such file"]),
+    (lambda scan: (scan / f"{NAME}_2d-instance-filt.zip").unlink(), ["_2d-instance-filt.zip", "no such file"]),
+    (lambda scan: (scan / f"{NAME}_2d-label-filt.zip").write_bytes(b"PK\3\4nothing"), ["whole zip archive"]),
+    (lambda scan: change_sens(scan, sens_bytes(shots(), version=2)), ["version 4", "found version 2"]),
+    (lambda scan: change_sens(scan, sens_bytes(shots())[:-900]), ["frame 5", "bytes"]),
+    (lambda scan: change_sens(scan, sens_bytes(shots(), codes=(0, 1))), ["jpeg", "found raw"]),
+    (lambda scan: change_sens(scan, sens_bytes(shots(), width=96)), ["expected 40x32 or 96x64 pixels, found 80x64"]),
+    (
+        lambda scan: change_sens(scan, sens_bytes([*shots()[:1], replace(shots()[1], jpeg=b"GIF89a" * 9)])),
+        ["frame 1", "expected a JPEG picture"],
+    ),
+    (lambda scan: change_labels(scan, shots()[0].jpeg), ["label-filt/0.png", "expected a PNG picture"]),
+    (lambda scan: change_labels(scan, png(shots()[0].labels[:9])), ["expected 40x32 or 80x64 pixels, found 80x9"]),
+    (lambda scan: change_labels(scan, huge_png()), ["label-filt/0.png"]),
+    (lambda scan: change_labels(scan, bytes(10**6)), ["expected at most", "found 1000000"]),
+    (
+        lambda scan: write_archive(scan / f"{NAME}_2d-label-filt.zip", [("label/0.png", png(shots()[0].labels))]),
+        ["expected label-filt/N.png", "found none"],
+    ),
+]
+
+
+@pytest.mark.parametrize("number", range(len(SCAN_FAULTS)))
+def test_a_bad_scan_is_named_and_leaves_nothing(scan: Path, tmp_path: Path, number: int) -> None:
+    change, words = SCAN_FAULTS[number]
+    copy = shutil.copytree(scan, tmp_path / NAME)
+    change(copy)
+    (tmp_path / "out").mkdir()
+    with pytest.raises(UserError) as caught:
+        prepare(copy, tmp_path / "out")
+    message = str(caught.value)
+    assert all(word in message for word in [*words, str(copy)]) and "\n" not in message, message
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_colour_of_another_size_than_stated_is_refused(tmp_path: Path) -> None:
+    scan = write_scan(tmp_path / "scans")
+    change_sens(scan, sens_bytes(shots(), width=96))
+    with pytest.raises(UserError, match="frame 0: expected 96x64 pixels, found 80x64"):
+        prepare(scan, tmp_path / "out", maps=())
+
+
+def test_scenes_side_by_side_equal_one_after_another(tmp_path: Path) -> None:
+    for number in range(5):
+        write_scan(tmp_path / "scans", f"scene000{number}_00", shots(0)[number:])
+    names = find_scans(tmp_path / "scans", None)
+    for jobs in (1, 4):
+        work = partial(_prepare_by_name, tmp_path / "scans", tmp_path / f"jobs{jobs}")
+        done, faults = prepare_scenes(names, work, jobs)
+        assert list(done) == names and not faults
+    assert contents(tmp_path / "jobs1") == contents(tmp_path / "jobs4")
+
+
+def _prepare_by_name(scans: Path, out: Path, name: str, stop: Event) -> dict[str, object]:
+    return dict(prepare_scan(scans / name, out, ScanOptions(), stop))
+
+
+@pytest.mark.parametrize("name", ["../scene0000_00", "/etc", "a/b", "..", ".hidden"])
+def test_a_scene_name_is_no_path(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match="expected the name of a scan"):
+        find_scans(tmp_path, [name])
+
+
+def command(scans: Path, out: Path, *flags: str) -> list[str]:
+    script = str(REPOSITORY / "scripts/prepare_scannet.py")
+    return [sys.executable, script, "--scans", str(scans), "--out", str(out), *flags]
+
+
+def test_the_script_prepares_what_it_can_and_its_exit_code_tells(tmp_path: Path) -> None:
+    scans, out = tmp_path / "download" / "scans", tmp_path / "scannet"
+    for name in ("scene0000_00", "scene0001_00", "scene0002_00"):
+        write_scan(scans, name, shots()[:2])
+    (scans.parent / LABEL_TABLE).write_text(label_table())
+    broken = scans / "scene0001_00/scene0001_00.sens"
+    whole = broken.read_bytes()
+    broken.write_bytes(whole[:-100])
+    first = subprocess.run(command(scans, out), capture_output=True, text=True, check=False)
+    assert first.returncode == 2
+    assert [line.split("|")[1].strip() for line in first.stdout.splitlines()[2:4]] == ["scene0000_00", "scene0002_00"]
+    assert "failed: scene0001_00" in first.stdout and "error: 1 of 3 scenes failed (scene0001_00)" in first.stderr
+    assert (out / LABEL_TABLE).read_text() == label_table()
+    broken.write_bytes(whole)
+    second = subprocess.run(command(scans, out, "--jobs", "1"), capture_output=True, text=True, check=False)
+    assert (second.returncode, second.stdout.count("was there"), second.stdout.count("written")) == (0, 2, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_after_a_kill_the_same_command_completes_the_scene(tmp_path: Path, number: signal.Signals) -> None:
+    scans, out = tmp_path / "scans", tmp_path / "scannet"
+    write_scan(scans, frames=[shots()[0]] * 800)
+    with subprocess.Popen(command(scans, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while not list(out.glob(".*.partial/color/*.jpg")) and process.poll() is None:
+            time.sleep(0.01)
+        os.kill(process.pid, number)
+        code = process.wait(20)
+    assert code == (-number if number == signal.SIGKILL else 0)
+    assert not (out / NAME).exists()
+    assert bool(list(out.glob(".*.partial"))) == (number == signal.SIGKILL)
+    subprocess.run(command(scans, out), check=True, capture_output=True)
+    assert len(list((out / NAME / "color").iterdir())) == 800
+    assert [path.name for path in out.iterdir()] == [NAME]
