@@ -42,7 +42,7 @@ def segmentation_loss(
 
 
 def instance_loss(
-    logits: Float[Tensor, "channels height width"],
+    logits: Float[Tensor, "outputs height width"],
     instances: Int64[Tensor, "height width"],
     assignment: Assignment = "hungarian",
 ) -> Float[Tensor, ""]:
@@ -50,23 +50,27 @@ def instance_loss(
 
     The mean over the pairs of cross entropy and of 1 - soft IoU, plus the mean probability of the channels without a
     partner. `hungarian` pairs each image's instances and channels where that costs least, `fixed` gives instance k
-    channel k. Pixels with a negative id, or one that is no channel, count nowhere; without any other the loss is 0
-    with zero gradients.
+    channel k. The last output is the mask of the pixels without instance (-1); where an image has none of them it
+    learns nothing. Pixels whose id is no channel count nowhere; without any other the loss is 0 with zero gradients.
     """
-    known = (instances >= 0) & (instances < len(logits))
+    channels = len(logits) - 1
+    known = instances < channels
     if not known.any():
         return 0 * logits.sum()
     inside, labels = logits[:, known], instances[known]
+    labels = labels.where(labels >= 0, channels)
     ids = labels.unique()
     truth, masks = (labels == ids[:, None]).to(inside), inside.sigmoid()
     # -g log p - (1 - g) log(1 - p), with p = sigmoid(x), is softplus(x) - g x: finite for every logit.
     entropy = (F.softplus(inside).sum(dim=1) - truth @ inside.T) / len(labels)
-    overlap = 1 - pairwise_iou(truth, masks)
-    order = torch.arange(len(ids), device=ids.device)
-    rows, columns = assign(entropy + overlap) if assignment == "hungarian" else (order, ids)
-    alone = torch.ones(len(logits), dtype=torch.bool, device=logits.device).index_fill(0, columns, False)
-    unmatched = masks[alone].mean() if alone.any() else 0 * masks.sum()
-    return (entropy + overlap)[rows, columns].mean() + unmatched
+    costs = entropy + 1 - pairwise_iou(truth, masks)
+    columns = ids
+    if assignment == "hungarian":
+        objects = int((ids < channels).sum())
+        columns = torch.cat([assign(costs[:objects, :channels])[1], ids[objects:]])
+    alone = torch.ones(len(logits), dtype=torch.bool, device=logits.device).index_fill(0, columns, False)[:channels]
+    unmatched = masks[:channels][alone].mean() if alone.any() else 0 * masks.sum()
+    return costs[torch.arange(len(columns), device=logits.device), columns].mean() + unmatched
 
 
 def distillation_loss(
@@ -128,6 +132,17 @@ def depth_loss(
     target = _inverse_depth(torch.where(known, truth, far), near, far)
     error = F.smooth_l1_loss(_inverse_depth(predicted, near, far), target, reduction="none", beta=_DEPTH_BETA)
     return torch.where(known, error, 0).sum() / known.sum().clamp(min=1)
+
+
+def photometric_loss(
+    weights: Float[Tensor, "rays samples"], mismatch: Float[Tensor, "rays samples"]
+) -> Float[Tensor, ""]:
+    """Mean over the rays of the mismatch (`training.photometric`) that is expected under their weights.
+
+    The rendered colour says next to nothing about the weights, which are the attention of one of many samples; this
+    does. No gradient to the mismatch.
+    """
+    return (weights * mismatch.detach()).sum(dim=1).mean()
 
 
 def _shift_peak(peak: Int64[Tensor, "rays"], n_p: int, last: int) -> Int64[Tensor, "rays"]:

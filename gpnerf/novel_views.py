@@ -90,9 +90,10 @@ class NovelViews:
             raise UserError(f"depth_range: expected 0 < near < far in metres, found {self.depth_range}; set it anew")
         camera = Cameras(_intrinsics(intrinsics, 1)[0], _poses(cam_to_world, 1)[0], height, width).to(self.device)
         output = render_view(self.model, self._maps, camera, near, far, stride).to("cpu")
-        assert output.logits is not None
+        logits = output.instance_logits if output.logits is None else output.logits
+        assert logits is not None
         colour = to_uint8(output.rgb).permute(1, 2, 0).contiguous()
-        labels = predicted_labels(output.logits)
+        labels = predicted_labels(logits)
         return NovelView(colour.numpy(), output.depth.numpy(), labels.numpy(), self.class_names)
 
 

@@ -81,9 +81,9 @@ def render_view(
     if not carried:
         return ImageOutput(rgb, depth)
     semantic = torch.cat(carried).T.unflatten(1, (rows, cols))
-    if model.head is None:
+    if model.fpn is None:
         return ImageOutput(rgb, depth, logits=_upsampled(semantic, camera))
-    return ImageOutput(rgb, depth, semantic, model.segment(semantic, camera.height, camera.width))
+    return ImageOutput(rgb, depth, semantic, *model.segment(semantic, camera.height, camera.width))
 
 
 def _pixel_mask(camera: Cameras, stride: int) -> Tensor:

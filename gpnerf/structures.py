@@ -150,9 +150,10 @@ class RayOutput(Movable):
 
 @dataclass(frozen=True)
 class ImageOutput(Movable):
-    """A rendered view: colour and depth at the render stride, class logits at full resolution."""
+    """A rendered view: colour and depth at the render stride, logits of classes and instances at full resolution."""
 
     rgb: Float[Tensor, "3 rows cols"]
     depth: Float[Tensor, "rows cols"]
     features: Float[Tensor, "channels feature_rows feature_cols"] | None = None
     logits: Float[Tensor, "classes height width"] | None = None
+    instance_logits: Float[Tensor, "outputs height width"] | None = None

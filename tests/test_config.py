@@ -73,9 +73,10 @@ def test_preset_is_valid_and_round_trips(preset: Path, tmp_path: Path, caplog: p
 def test_preset_has_the_papers_values(name: str) -> None:
     config = parse(["--config", str(ROOT / f"configs/{name}.txt")])
     optim, loss, render, model = config.optim, config.loss, config.render, config.model
+    recognition = loss.instance_loss_scale if config.run.task == "instance" else loss.semantic_loss_scale
     assert PAPER[name] == (
         optim.N_rand, optim.total_step, optim.lrate_decay_steps,
-        loss.render_loss_scale, loss.semantic_loss_scale, loss.distill_loss_scale, loss.depth_loss_scale,
+        loss.render_loss_scale, recognition, loss.distill_loss_scale, loss.depth_loss_scale,
     )  # fmt: skip
     assert (optim.lrate_gnt, optim.lrate_feature, optim.lrate_semantic, optim.lrate_decay_factor) == (
         1e-5,
@@ -171,6 +172,7 @@ def test_stray_word_is_refused() -> None:
         ("--train_dataset train_scannet+instance_replica", "--task instance"),
         ("--eval_dataset instance_replica", "--task instance"),
         ("--task instance --semantic_model fc", "fpn"),
+        ("--task panoptic --semantic_model fc", "fpn"),
         ("--eval_dataset ibrnet_collected", "eval_dataset"),
         ("--train_dataset train_scannet+train_rooms --dataset_weights 1", "dataset_weights"),
         ("--dataset_weights 0", "dataset_weights"),

@@ -9,6 +9,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 import torch
+from numpy.lib.stride_tricks import sliding_window_view
 from tiny_runs import EVALUATION_FRAMES, EVALUATION_SCENES, HEIGHT, TRAINING_SCENE, WIDTH, flags
 from tiny_scenes import SCANNET_TABLE
 
@@ -84,7 +85,8 @@ def scores_of(results: dict[str, Any], scene: str, frame: int) -> dict[str, floa
 def test_result_file_and_pictures(evaluated: Path, results: dict[str, Any]) -> None:
     folder = folder_of(evaluated)
     assert list(results) == [
-        "protocol", "checkpoint", "environment", "overall", "scenes", "per_class_iou", "seconds_per_image"
+        "protocol", "checkpoint", "environment", "overall", "scenes", "per_class_iou",
+        "confusion_matrix", "seconds_per_image"
     ]  # fmt: skip
     assert results["checkpoint"]["step"] == 6
     assert results["checkpoint"]["path"].endswith("out/gpnerf/model_000006.pth")
@@ -112,6 +114,9 @@ def test_scores_follow_from_the_pictures(evaluated: Path, results: dict[str, Any
     truth = true_labels(evaluated, scene, frame)
     assert predicted.shape == (HEIGHT, WIDTH) and set(predicted.ravel().tolist()) <= {*range(CLASSES), IGNORE_ID}
     assert scores["miou"] == pytest.approx(miou(truth, predicted))
+    around = sliding_window_view(np.pad(truth, 3, constant_values=CLASSES), (7, 7))
+    near = ((around != truth[..., None, None]) & (around != CLASSES)).any(axis=(2, 3))
+    assert scores["miou_boundary"] == pytest.approx(miou(np.where(near, truth, CLASSES), predicted))
     assert scores["total_accuracy"] == pytest.approx(np.mean((truth == predicted)[truth != CLASSES]))
 
     rendered = iio.imread(folder / f"depth_{frame}.png") / 1000

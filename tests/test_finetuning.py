@@ -73,7 +73,8 @@ def test_the_table_over_scenes(root: Path) -> None:
     results = finetuned(root)
     assert json.loads((root / "out/ft/metrics.json").read_text()) == json.loads(json.dumps(results))
     assert list(results) == [
-        "protocol", "checkpoint", "environment", "overall", "scenes", "per_class_iou", "seconds_per_image"
+        "protocol", "checkpoint", "environment", "overall", "scenes", "per_class_iou",
+        "confusion_matrix", "seconds_per_image"
     ]  # fmt: skip
     summary = (root / "out/ft/summary.md").read_text()
     for scene in EVALUATION_SCENES:

@@ -19,11 +19,12 @@ FLAGS = [
     "dataset_weights", "eval_dataset", "train_scenes", "train_set_list", "val_set_list", "num_source_views",
     "original_width", "original_height", "depth_range", "cache_gb", "netwidth", "trans_depth", "coarse_feat_dim",
     "fine_feat_dim", "single_net", "encoder_width", "encoder_blocks", "head_width", "num_classes", "ignore_label",
-    "semantic_model", "dropout", "adaptor_activation", "N_samples", "N_importance", "inv_uniform", "det",
+    "semantic_model", "dropout", "adaptor_activation", "adaptor_init",
+    "N_samples", "N_importance", "inv_uniform", "det",
     "chunk_size", "memory_budget", "render_stride", "renderer", "amp", "kernels", "recompute", "compile",
-    "render_loss_scale", "semantic_loss_scale", "distill_loss_scale", "depth_loss_scale", "depth_guided_negative",
-    "feature_fusion", "detach_reference", "n_p", "instance_assignment", "N_rand", "sample_mode",
-    "center_ratio", "total_step", "lrate_gnt",
+    "render_loss_scale", "semantic_loss_scale", "instance_loss_scale", "distill_loss_scale", "depth_guided_loss_scale",
+    "depth_loss_scale", "photometric_loss_scale", "depth_guided_negative", "feature_fusion", "detach_reference", "n_p",
+    "instance_assignment", "N_rand", "sample_mode", "center_ratio", "total_step", "lrate_gnt",
     "lrate_feature", "lrate_semantic", "lrate_decay_factor", "lrate_decay_steps", "accumulate_steps",
     "clip_grad_norm", "cuda_graph", "i_print", "save_interval", "ckpt_path", "no_reload", "no_load_opt",
     "no_load_scheduler", "keep_checkpoints",
@@ -176,7 +177,8 @@ def test_every_launch_entry_parses(monkeypatch: pytest.MonkeyPatch, caplog: pyte
     monkeypatch.chdir(ROOT)
     entries = json.loads((ROOT / ".vscode/launch.json").read_text())["configurations"]
     names = ["eval: semantic-scannet", "eval: replica", "ft: scannet", "train: scannet", "demo: rooms"]
-    names += ["ft: instance_replica", "eval: instance_replica", "demo: instances of rooms"]
+    names += ["ft: instance_replica", "eval: instance_replica", "demo: instances of rooms", "demo: panoptic rooms"]
+    names += ["eval: posed_images"]
     assert [entry["name"] for entry in entries] == names
     for entry in entries:
         config = parse(entry["args"])

@@ -14,10 +14,10 @@ CHANNELS, HEIGHT, WIDTH = 5, 6, 8
 
 
 def random_case(seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Logits, and instances 0, 1, 3 of five channels beside pixels of none (-1)."""
+    """Logits of five channels and of none; instances 0, 1, 3 beside pixels of none (-1) and of no channel (7)."""
     generator = torch.Generator().manual_seed(seed)
-    drawn = torch.randint(0, 4, (HEIGHT, WIDTH), generator=generator)
-    return torch.randn(CHANNELS, HEIGHT, WIDTH, generator=generator), torch.tensor([-1, 0, 1, 3])[drawn]
+    drawn = torch.randint(0, 5, (HEIGHT, WIDTH), generator=generator)
+    return torch.randn(CHANNELS + 1, HEIGHT, WIDTH, generator=generator), torch.tensor([-1, 0, 1, 3, 7])[drawn]
 
 
 def pair_cost(channel: list[float], mask: list[int]) -> float:
@@ -28,12 +28,13 @@ def pair_cost(channel: list[float], mask: list[int]) -> float:
 
 
 def by_hand(logits: Tensor, instances: Tensor, columns: dict[int, int]) -> float:
-    """The loss when instance id -> channel is given."""
-    kept = [place for place, value in enumerate(instances.flatten().tolist()) if value >= 0]
+    """The loss when instance id -> channel is given; -1, none, is the last output's."""
+    kept = [place for place, value in enumerate(instances.flatten().tolist()) if value < CHANNELS]
     channels = [[row[place] for place in kept] for row in logits.double().sigmoid().flatten(1).tolist()]
     labels = [instances.flatten().tolist()[place] for place in kept]
-    pairs = [pair_cost(channels[c], [int(label == i) for label in labels]) for i, c in columns.items()]
-    rest = [p for c, channel in enumerate(channels) if c not in columns.values() for p in channel]
+    present = {i: c for i, c in {**columns, -1: CHANNELS}.items() if i in labels}
+    pairs = [pair_cost(channels[c], [int(label == i) for label in labels]) for i, c in present.items()]
+    rest = [p for c, channel in enumerate(channels[:CHANNELS]) if c not in present.values() for p in channel]
     return sum(pairs) / len(pairs) + (sum(rest) / len(rest) if rest else 0.0)
 
 
@@ -42,7 +43,8 @@ def test_instance_loss_golden(case: str) -> None:
     golden = Golden("06_instance")
     probabilities, truth = golden[f"{case}/in/prob"][0, ..., :-1].permute(2, 0, 1), golden[f"{case}/in/gt"][0].long()
     compact = torch.unique(truth, return_inverse=True)[1]  # ids as channel numbers
-    loss = instance_loss(probabilities.logit(), compact)
+    unused = torch.zeros(1, *compact.shape)  # the output of none, which these images do not have
+    loss = instance_loss(torch.cat([probabilities.logit(), unused]), compact)
     assert_close(loss, golden[f"{case}/out/criterion"][0], 1e-5)
 
 
@@ -54,7 +56,7 @@ def test_hungarian_is_the_cheapest_pairing_of_the_formula() -> None:
         for order in permutations(range(CHANNELS), len(ids))
     }
     # The pairing is by the cost of the pairs alone, without the term of those left over.
-    kept = instances.flatten() >= 0
+    kept = instances.flatten() < CHANNELS
     rows = logits.double().sigmoid().flatten(1)[:, kept].tolist()
     labels = instances.flatten()[kept].tolist()
     chosen = min(
@@ -74,28 +76,46 @@ def test_fixed_gives_every_instance_its_own_channel() -> None:
 
 def test_hungarian_does_not_depend_on_the_order_of_channels_or_ids() -> None:
     logits, instances = random_case()
-    order = torch.tensor([3, 0, 4, 1, 2])
-    renamed = torch.where(instances >= 0, torch.tensor([4, 2, 0, 1])[instances], -1)
+    order = torch.tensor([3, 0, 4, 1, 2, 5])
+    renamed = torch.tensor([4, 2, 0, 1, 7, 7, 7, 7, -1])[instances]
     for changed in (instance_loss(logits[order], instances), instance_loss(logits, renamed)):
         assert float(changed) == pytest.approx(float(instance_loss(logits, instances)), rel=1e-6)
 
 
 @pytest.mark.parametrize("assignment", ["hungarian", "fixed"])
-def test_the_right_masks_cost_nothing_and_pixels_of_none_do_not_count(assignment: str) -> None:
+def test_the_right_masks_cost_nothing_and_pixels_of_no_channel_do_not_count(assignment: str) -> None:
     _, instances = random_case()
-    masks = torch.stack([instances == channel for channel in range(CHANNELS)])
+    masks = torch.stack([instances == i for i in (*range(CHANNELS), -1)])
     logits = 40 * masks.float() - 20
     assert float(instance_loss(logits, instances, assignment)) == pytest.approx(0, abs=1e-5)
-    disturbed = torch.where(instances < 0, torch.tensor(7.0), logits)
+    disturbed = torch.where(instances == 7, torch.tensor(7.0), logits)
     assert torch.equal(instance_loss(disturbed, instances, assignment), instance_loss(logits, instances, assignment))
+    spilt = torch.where((instances < 0) & (torch.arange(CHANNELS + 1) == 0)[:, None, None], torch.tensor(20.0), logits)
+    assert float(instance_loss(spilt, instances, assignment)) > 0.5
 
 
 @pytest.mark.parametrize("assignment", ["hungarian", "fixed"])
-def test_an_image_without_instance_gives_zero_and_zero_gradients(assignment: str) -> None:
+def test_an_image_without_any_known_pixel_gives_zero_and_zero_gradients(assignment: str) -> None:
+    logits = random_case()[0].requires_grad_()
+    loss = instance_loss(logits, torch.full((HEIGHT, WIDTH), 7), assignment)
+    loss.backward()
+    assert float(loss.detach()) == 0 and float(logits.grad.abs().sum()) == 0
+
+
+@pytest.mark.parametrize("assignment", ["hungarian", "fixed"])
+def test_an_image_of_none_alone_silences_every_channel(assignment: str) -> None:
     logits = random_case()[0].requires_grad_()
     loss = instance_loss(logits, torch.full((HEIGHT, WIDTH), -1), assignment)
     loss.backward()
-    assert float(loss.detach()) == 0 and float(logits.grad.abs().sum()) == 0
+    assert (logits.grad[:CHANNELS] > 0).all() and (logits.grad[CHANNELS] < 0).all()
+
+
+@pytest.mark.parametrize("assignment", ["hungarian", "fixed"])
+def test_the_output_of_none_learns_nothing_where_there_is_no_such_pixel(assignment: str) -> None:
+    logits, instances = random_case()
+    logits.requires_grad_()
+    instance_loss(logits, instances.clamp(min=0), assignment).backward()
+    assert not logits.grad[CHANNELS].any() and logits.grad[:CHANNELS].any()
 
 
 @pytest.mark.parametrize("assignment", ["hungarian", "fixed"])
@@ -116,5 +136,5 @@ def test_descent_separates_the_instances() -> None:
         instance_loss(logits, instances).backward()
         optimizer.step()
     winners = logits.argmax(dim=0)
-    owners = [set(winners[instances == i].tolist()) for i in (0, 1, 3)]
-    assert all(len(each) == 1 for each in owners) and len(set.union(*owners)) == 3
+    owners = [set(winners[instances == i].tolist()) for i in (-1, 0, 1, 3)]
+    assert all(len(each) == 1 for each in owners) and len(set.union(*owners)) == 4 and owners[0] == {CHANNELS}

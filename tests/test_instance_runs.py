@@ -28,7 +28,7 @@ from gpnerf.data.protocol_file import load_protocol
 from gpnerf.data.scene import Scene
 from gpnerf.errors import UserError
 from gpnerf.evaluation import INSTANCE_SCORES
-from gpnerf.evaluation.instances import channel_objects, instance_scores, predicted_instances
+from gpnerf.evaluation.instances import ChannelObjects, channel_objects
 from gpnerf.losses import instance_loss
 from gpnerf.models.gpnerf import GPNeRF
 
@@ -70,7 +70,7 @@ def test_finetuning_and_evaluation_of_instances(root: Path, assignment: str) -> 
         assert mean["ap75_query"] is not None and mean["psnr"] is not None and "miou" not in mean
         for frame in EVALUATION_FRAMES:
             ids = iio.imread(folder / scene / f"instance_{frame}.png")
-            assert ids.dtype == np.uint8 and set(ids.ravel().tolist()) <= set(IDS)
+            assert ids.dtype == np.uint8 and set(ids.ravel().tolist()) <= {0, *IDS}
             assert (folder / scene / f"panel_{frame}.png").is_file()
             assert not (folder / scene / f"semantic_{frame}.png").exists()
         content = load_checkpoint(checkpoint(root, scene))
@@ -89,11 +89,13 @@ def test_everything_but_the_predictor_is_kept_and_the_log_says_so(root: Path, ca
     finetuned(root, *FROZEN)
     start = load_checkpoint(root / "out/gpnerf/model_000006.pth")["model"]
     learnt = load_checkpoint(checkpoint(root, FIRST))["model"]
-    other = {name for name in start if not torch.equal(learnt[name], start[name])}
-    assert other == {"head.predictor.weight", "head.predictor.bias"}
-    assert len(learnt["head.predictor.bias"]) == len(IDS) + 1
+    assert not [name for name in learnt if name.startswith("head.")]
+    source = {name: name.removeprefix("instance_") for name in learnt}
+    other = {name for name in learnt if not torch.equal(learnt[name], start[source[name]])}
+    assert other == {"instance_head.predictor.weight", "instance_head.predictor.bias"}
+    assert len(learnt["instance_head.predictor.bias"]) == len(IDS) + 1
     said = [record.getMessage() for record in caplog.records]
-    assert any("everything but the head's predictor is taken, for 4 instances" in line for line in said)
+    assert any("the instance head's last layer starts anew, for 4 instances" in line for line in said)
 
 
 def test_released_weights_start_instances_too(root: Path) -> None:
@@ -101,7 +103,8 @@ def test_released_weights_start_instances_too(root: Path) -> None:
     torch.save(dict(to_released(start)), root / "released.pth")
     finetuned(root, *FROZEN, "--ckpt_path", root / "released.pth")
     learnt = load_checkpoint(checkpoint(root, FIRST))["model"]
-    assert torch.equal(learnt["fpn.output.0.weight"], start["fpn.output.0.weight"])
+    for name in ("fpn.output.0.weight", "head.scales.0.0.0.weight"):
+        assert torch.equal(learnt[name.replace("head", "instance_head")], start[name])
 
 
 def test_weights_of_another_task_or_scene_are_refused(root: Path) -> None:
@@ -187,21 +190,21 @@ def test_only_the_task_of_instances_asks_for_their_scores() -> None:
     ).protocol == (load_protocol("clean", "replica_dm", CONFIGS))
 
 
-def test_the_instance_loss_counts_twice_with_the_weight_of_the_semantic_one() -> None:
-    given, model = example(), tiny_model(outputs=4)
+def test_the_instance_loss_counts_twice_with_its_weight() -> None:
+    given, model = example(), tiny_model(outputs=0, instances=3)
     instances = torch.randint(-1, 3, (32, 40), generator=torch.Generator().manual_seed(0))
     given = replace(given, target=replace(given.target, instances=instances))
     rays = rays_of(given)
-    objective = build_objective(parse(["--task", "instance", "--semantic_loss_scale", "0.25"]), 3, finetuning=True)
-    output = model(given, rays, objective.wants_semantics, objective.wants_guidance)
+    objective = build_objective(parse(["--task", "instance", "--instance_loss_scale", "0.25"]), 3, finetuning=True)
+    output = model(given, rays, objective.wants_semantics, guidance=objective.wants_guidance)
     terms = objective.terms(output, given, rays)
-    assert "semantic" not in terms
+    assert "semantic" not in terms and output.logits is None
     assert float(terms["instance"].detach()) == pytest.approx(
-        2 * 0.25 * float(instance_loss(output.logits[:3], instances).detach())
+        2 * 0.25 * float(instance_loss(output.instance_logits, instances).detach())
     )
     bare = objective.terms(output, replace(given, target=replace(given.target, instances=None)), rays)["instance"]
     bare.backward()
-    gradients = [parameter.grad for parameter in model.head.parameters()]
+    gradients = [parameter.grad for parameter in model.instance_head.parameters()]
     assert float(bare.detach()) == 0
     assert all(gradient is not None and not gradient.any() for gradient in gradients)
 
@@ -216,10 +219,10 @@ class _Shuffled(GPNeRF):
     def encode_semantics(self, image: torch.Tensor) -> torch.Tensor:
         return self.truths[int(image)]
 
-    def segment(self, truth: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    def segment(self, truth: torch.Tensor, height: int, width: int) -> tuple[None, torch.Tensor]:
         channels = self.channel_of[truth.clamp(min=0)]
         one_hot = nn.functional.one_hot(channels, len(self.channel_of) + 1).permute(2, 0, 1)
-        return 5.0 * one_hot[:, :height, :width]
+        return None, 5.0 * one_hot[:, :height, :width]
 
 
 class _Frames(Scene):
@@ -244,10 +247,22 @@ def test_channels_are_told_apart_by_training_frames_whatever_their_order() -> No
     channel_of = torch.randperm(count, generator=generator)
     scene, model = _Frames([*truths, None], count), _Shuffled(truths, channel_of)
     objects = channel_objects(model, scene, range(6), torch.device("cpu"))
-    assert objects[channel_of].tolist() == list(range(count))
+    assert objects.ids[channel_of].tolist() == list(range(count)) and not objects.has_none
     truth = truths[1].clamp(min=0)
-    logits = model.segment(truth, 16, 20)
-    assert torch.equal(predicted_instances(logits, objects), truth)
-    scores = instance_scores(logits, logits, truth)
+    logits = model.segment(truth, 16, 20)[1]
+    assert torch.equal(objects.likeliest(logits), truth)
+    scores = objects.scores(logits, logits, truth)
     assert scores["ap95"] == scores["ap75_query"] == scores["ap50_large"] == 1.0
     assert {"recall50_small", "recall50_small_query"} <= set(scores)
+
+
+def test_the_last_output_is_none_where_the_data_has_such_an_id() -> None:
+    logits = torch.tensor([[0.0, 2, 1], [1, 0, 1], [2, 1, 3]])[:, None]
+    ids = torch.tensor([1, 0])
+    for has_none, expected in ((True, [[-1, 1, -1]]), (False, [[0, 1, 1]])):
+        objects = ChannelObjects(ids, has_none)
+        assert objects.likeliest(logits).tolist() == expected
+        assert objects.likeliest_thing(logits).tolist() == [[0, 1, 1]]
+    truth = torch.tensor([[-1, 1, 1]])
+    assert ChannelObjects(ids, True).scores(logits, logits, truth)["ap50"] == 0  # half of it is taken for none
+    assert InstanceMap((3, 5), 0).to_raw(torch.tensor([[-1, 1, 0]])).tolist() == [[0, 5, 3]]

@@ -10,6 +10,8 @@ from sklearn.metrics import precision_recall_curve
 from torch import Tensor
 
 from gpnerf.metrics.instances import (
+    LEFT_OUT,
+    NONE,
     SMALL,
     THRESHOLDS,
     InstanceMatches,
@@ -77,17 +79,30 @@ def test_area_is_that_of_scikit_learns_curve_under_its_envelope(seed: int) -> No
     assert found == pytest.approx(area)
 
 
-def test_pixels_of_none_count_nowhere() -> None:
+def test_what_is_left_out_counts_nowhere_and_a_mask_that_spills_over_none_is_worse() -> None:
     truth = blocks()
-    truth[:, 20:] = -1
+    truth[:, 20:] = LEFT_OUT
     winners = blocks()
     winners[:, 20:] = 0
     scores = average_precisions(match_instances(certain(winners, 4), truth))
     assert list(scores.values()) == [1.0] * len(THRESHOLDS)
+    spilt = match_instances(certain(winners, 4), torch.where(truth == LEFT_OUT, NONE, truth))
+    assert spilt.iou.tolist() == pytest.approx([144 / (144 + 4 * 24), 96 / 96, 1, 1])
+
+
+def test_the_channel_of_none_is_no_region() -> None:
+    truth = blocks()
+    truth[:, 20:] = NONE
+    winners = torch.where(truth == NONE, 4, truth)
+    found = match_instances(certain(winners, 5), truth, none=4)
+    assert found.iou.tolist() == pytest.approx([1.0] * 4)
+    assert found.truth.tolist() == found.channel.tolist() == [0, 1, 2, 3]
+    nothing = match_instances(certain(torch.full_like(truth, 4), 5), truth, none=4)
+    assert nothing.channel.tolist() == [-1] * 4 and not nothing.iou.any()
 
 
 def test_an_image_without_instance_has_no_score() -> None:
-    matches = match_instances(certain(blocks(), 4), torch.full((SIDE, SIDE), -1))
+    matches = match_instances(certain(blocks(), 4), torch.full((SIDE, SIDE), NONE))
     assert set(average_precisions(matches).values()) == {None} and matches.small_recall(0.5) is None
 
 
@@ -102,13 +117,14 @@ def test_small_instances_are_reported_apart() -> None:
     truth[:7, :7] = 9  # 49 pixels
     assert SMALL == 50
     apart = without_small(truth)
-    assert set(apart[:7, :7].flatten().tolist()) == {-1} and torch.equal(apart[truth != 9], truth[truth != 9])
+    assert set(apart[:7, :7].flatten().tolist()) == {LEFT_OUT} and torch.equal(apart[truth != 9], truth[truth != 9])
     winners = torch.where(truth == 9, 4, truth)
     missed = torch.where(truth == 9, 0, truth)
     for predicted, recall in ((winners, 1.0), (missed, 0.0)):
         matches = match_instances(certain(predicted, 6), truth)
         assert matches.small_recall(0.5) == recall
         assert match_instances(certain(predicted, 6), apart).average_precision(0.95) == 1.0
+    truth[10:12, 20:22] = NONE  # few pixels, but no instance
     truth[0, 7] = 9
     assert torch.equal(without_small(truth), truth)
 

@@ -1,5 +1,6 @@
 """The whole model: shapes for odd sizes and every form, and which loss trains which part."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,9 +11,10 @@ from torch import Tensor, nn
 
 from gpnerf import losses
 from gpnerf.distributed import Context
+from gpnerf.geometry import camera_rays
 from gpnerf.models.gpnerf import GPNeRF, StepOutput
 from gpnerf.models.heads import PerceptionHead
-from gpnerf.structures import Example, Rays
+from gpnerf.structures import Cameras, Example, Rays, Wanted
 from gpnerf.training.objective import LossWeights, Objective
 from gpnerf.training.state import TrainingState
 from gpnerf.training.step import StepSettings, train_step
@@ -56,14 +58,39 @@ def test_every_form_renders_finite_numbers_and_trains(form: str) -> None:
     assert bool(output.logits.isfinite().all()) and bool(last.rgb.isfinite().all())
 
 
+def test_features_that_are_not_inserted_are_rendered_when_asked_for() -> None:
+    given, network = example(), model(insert=False)
+    rays = rays_of(given, RAYS)
+    assert network(given, rays).last.features is None
+    asked, guided = network(given, rays, features=True).last, network(given, rays, guidance=True).last
+    assert asked.guidance is None
+    torch.testing.assert_close(asked.features, guided.features)
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_an_adaptor_that_starts_as_identity_renders_averages_of_the_source_features(plain: bool) -> None:
+    given, made = example(views=1), {"adaptor_relu": False, "dropout": 0.0, "plain": plain}
+    started, random = model(adaptor_identity=True, **made), model(**made)
+    # One source view of one feature everywhere: what is seen of it anywhere averages to it.
+    feature = torch.randn(CHANNELS, generator=torch.Generator().manual_seed(0))
+    maps = started.encode_sources(given.sources)
+    maps = replace(maps, semantic=feature[None, :, None, None].expand_as(maps.semantic).contiguous())
+    camera = given.sources.cameras
+    same = Cameras(camera.intrinsics[0], camera.cam_to_world[0], camera.height, camera.width)
+    rays = camera_rays(same, torch.tensor([[5, 5], [20, 17], [33, 28]]))
+    _, fine = started.renderer(rays, maps, 0.5, 6.0, Wanted(features=True))
+    torch.testing.assert_close(fine.features, feature.expand(3, -1), atol=1e-4, rtol=1e-4)
+    for name, weight in random.state_dict().items():  # nothing else starts elsewhere
+        assert torch.equal(weight, started.state_dict()[name]) != ("adaptor" in name)
+
+
 def test_label_rendering_has_logits_of_rays_and_no_feature_map() -> None:
     given, network = example(), model(semantic_model="fc")
     output = network(given, rays_of(given, RAYS), guidance=True)
     assert network.fpn is None and network.head is None
     assert output.logits is None and output.reference is None and output.fine.features is None
     assert output.coarse.logits.shape == output.fine.logits.shape == (RAYS, CLASSES + 1)
-    with pytest.raises(ValueError, match="no perception head"):
-        network.segment(torch.zeros(4, 8, 8), 16, 16)
+    assert network.segment(torch.zeros(4, 8, 8), 16, 16) == (None, None)
     with pytest.raises(ValueError, match="no semantic features"):
         network.encode_semantics(given.target.image)
 

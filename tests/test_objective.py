@@ -58,7 +58,7 @@ def output(random: torch.Generator) -> StepOutput:
     reference = torch.randn(RAYS, CHANNELS, generator=random)
     guidance = torch.cosine_similarity(field, reference[:, None], dim=-1)
     fine = one_pass(random, features=features, field=field, guidance=guidance)
-    return StepOutput(one_pass(random), fine, logits, reference)
+    return StepOutput(one_pass(random), fine, logits, None, reference)
 
 
 def squared_error(output: RayOutput, example: Example, rays: Rays) -> float:
@@ -133,6 +133,7 @@ def test_without_a_fine_pass_the_coarse_one_counts_alone(output: StepOutput, exa
         ("semantic", {"semantic"}),
         ("distillation", {"distillation", "depth_guided"}),
         ("depth", {"depth_coarse", "depth_fine"}),
+        ("depth_guided", {"depth_guided"}),
     ],
 )
 def test_weight_zero_leaves_a_term_out(
@@ -141,7 +142,15 @@ def test_weight_zero_leaves_a_term_out(
     every, fewer = (one.terms(output, example, rays) for one in (objective(), objective(**{weight: 0.0})))
     assert set(every) - set(fewer) == left_out
     assert all(float(every[name]) == float(value) for name, value in fewer.items())
-    assert objective(distillation=0.0).wants_guidance is False
+    assert objective(distillation=0.0).wants_guidance is objective(depth_guided=0.0).wants_guidance is False
+
+
+def test_each_distillation_can_have_a_weight_of_its_own(output: StepOutput, example: Example, rays: Rays) -> None:
+    both, second = objective(), objective(distillation=0.0, depth_guided=0.6)
+    shared, alone = both.terms(output, example, rays), second.terms(output, example, rays)
+    assert float(alone["depth_guided"]) == pytest.approx(3 * float(shared["depth_guided"])) and "distillation" in shared
+    assert "distillation" not in alone
+    assert second.wants_semantics and second.wants_guidance and not second.wants_features
 
 
 def test_missing_truth_leaves_its_terms_out(output: StepOutput, example: Example, rays: Rays) -> None:
@@ -155,7 +164,7 @@ def test_label_rendering_scores_each_pass_at_the_rays(
 ) -> None:
     coarse, fine = torch.randn(2, RAYS, CLASSES + 1, generator=random)
     last = replace(output.fine, features=None, field=None, guidance=None, logits=fine)
-    rendered = StepOutput(replace(output.coarse, logits=coarse), last, None, None)
+    rendered = StepOutput(replace(output.coarse, logits=coarse), last, None, None, None)
     terms = objective().terms(rendered, example, rays)
     labels = np.array([int(example.target.labels[v, u]) for u, v in rays.pixels.tolist()])
     for name, logits in (("semantic_coarse", coarse), ("semantic_fine", fine)):

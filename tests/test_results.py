@@ -30,11 +30,13 @@ def test_scenes_weigh_the_same_and_pixels_weigh_the_same() -> None:
         SegmentationScores(torch.tensor([[0, 8], [0, 1]])),
     )
     scenes = {"a": {0: {"miou": 1.0}}, "b": {1: {"miou": 0.0}, 2: {"miou": 0.2}, 3: {"miou": None}}}
-    metrics = ("miou", "total_accuracy_dataset")
-    results = assemble(scenes, {"a": small, "b": large}, ("wall", "floor"), [1.0, 2.0], metrics)
+    metrics = ("miou", "total_accuracy_dataset", "pq_scene")
+    whole = {"a": {"pq_scene": 0.4, "sq_scene": 0.9}, "b": {"pq_scene": 0.6}}
+    results = assemble(scenes, {"a": small, "b": large}, ("wall", "floor"), [1.0, 2.0], metrics, whole)
     assert set(results["overall"]) == set(metrics)  # and nothing that the protocol does not list
     assert results["overall"]["miou"] == pytest.approx((1 + 0.1) / 2)
     assert results["overall"]["total_accuracy_dataset"] == pytest.approx(2 / 10)
+    assert results["overall"]["pq_scene"] == 0.5 and results["scenes"]["a"]["mean"]["pq_scene"] == 0.4
     assert results["scenes"]["a"]["mean"]["total_accuracy_dataset"] == 1
     assert results["per_class_iou"] == pytest.approx({"wall": 1 / 9, "floor": 1 / 9})
     assert results["seconds_per_image"] == 1.5

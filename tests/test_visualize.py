@@ -26,7 +26,7 @@ from gpnerf.visualize.colouring import (
     label_picture,
     pca_picture,
 )
-from gpnerf.visualize.panel import LegendEntry, Tile, panel, view_panel
+from gpnerf.visualize.panel import Labelled, LegendEntry, Tile, panel, view_panel
 from gpnerf.visualize.png import read_depth, read_labels, read_picture, save_depth, save_labels, save_picture
 
 
@@ -159,10 +159,14 @@ def view(stride: int) -> tuple[TargetView, ImageOutput, Tensor]:
     return target, ImageOutput(rendered, target.depth[::stride, ::stride], features), labels.clamp(max=3)
 
 
+def classes(target: TargetView, predicted: Tensor) -> Labelled:
+    return Labelled("classes", target.labels, predicted, ["wall", "floor", "bed", "chair"])
+
+
 @pytest.mark.parametrize("stride", [1, 2, 4])
 def test_view_panel_of_a_perfect_rendering_has_equal_halves(stride: int) -> None:
     target, output, predicted = view(stride)
-    sheet = view_panel(target, output, predicted, ["wall", "floor", "bed", "chair"], stride)
+    sheet = view_panel(target, output, [classes(target, predicted)], stride)
     tile = (320, round(output.rgb.shape[1] * 320 / output.rgb.shape[2]))
     for left in (10, 670):
         truth, prediction = (sheet[29 : 29 + tile[1], x : x + tile[0]] for x in (left, left + 330))
@@ -176,10 +180,9 @@ def test_view_panel_of_a_perfect_rendering_has_equal_halves(stride: int) -> None
 def test_view_panel_leaves_out_what_is_missing() -> None:
     target, output, predicted = view(1)
     bare = TargetView(target.camera, target.image)
-    names = ["wall", "floor", "bed", "chair"]
-    full = view_panel(target, output, predicted, names, 1)
-    plain = view_panel(bare, ImageOutput(output.rgb, output.depth), None, names, 1)
-    without_truth = view_panel(bare, output, predicted, names, 1)
+    full = view_panel(target, output, [classes(target, predicted)], 1)
+    plain = view_panel(bare, ImageOutput(output.rgb, output.depth), [], 1)
+    without_truth = view_panel(bare, output, [classes(bare, predicted)], 1)
     assert plain.shape[0] < without_truth.shape[0] <= full.shape[0]
     assert swatch(full, IGNORE_COLOUR) and not swatch(without_truth, IGNORE_COLOUR)
 

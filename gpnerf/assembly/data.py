@@ -11,7 +11,7 @@ from gpnerf.config import Config
 from gpnerf.data.catalogue import open_scenes
 from gpnerf.data.dataset import KeyedExamples, MixedExamples, TrainingExamples
 from gpnerf.data.instances import NO_INSTANCE
-from gpnerf.data.labels import CLASS_NAMES
+from gpnerf.data.labels import CLASS_NAMES, stuff_classes
 from gpnerf.data.loaders import training_loader
 from gpnerf.data.protocol import DepthRanges, Protocol
 from gpnerf.data.protocol_file import load_protocol
@@ -19,14 +19,14 @@ from gpnerf.data.scene import FrameCache, Scene
 from gpnerf.data.splits import read_split
 from gpnerf.distributed import Context
 from gpnerf.errors import UserError
-from gpnerf.evaluation import INSTANCE_SCORES
+from gpnerf.evaluation import INSTANCE_SCORES, PANOPTIC_SCORES
 from gpnerf.structures import Example, FrameFailure
 
 # Split and protocol files come with the program, wherever it is started from.
 CONFIGS = Path(__file__).parents[2] / "configs"
 _GIGABYTE = 10**9
 # Data sets whose flag is not train_<name> or val_<name>.
-_NAMES = {"instance_replica": "replica_dm"}
+_NAMES = {"instance_replica": "replica_dm", "posed_images": "posed_images"}
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +49,11 @@ class DataSource:
     @property
     def class_names(self) -> tuple[str, ...]:
         return CLASS_NAMES[self.protocol.class_map]
+
+    @property
+    def stuff(self) -> tuple[int, ...]:
+        """The classes that have no instances."""
+        return stuff_classes(self.protocol.class_map)
 
     def open(self, names: Sequence[str], every_sequence: bool = False) -> list[Scene]:
         """Open scenes by name."""
@@ -76,7 +81,7 @@ def data_source(config: Config, dataset: str) -> DataSource:
     if name not in sources:
         caches = [source.cache for source in sources.values()]
         cache = caches[0] if caches else FrameCache(int(config.data.cache_gb * _GIGABYTE))
-        sources[name] = DataSource(_protocol(config, name), config.run.rootdir, cache, config.run.task == "instance")
+        sources[name] = DataSource(_protocol(config, name), config.run.rootdir, cache, config.run.task != "semantic")
     return sources[name]
 
 
@@ -95,8 +100,9 @@ def _protocol(config: Config, dataset: str) -> Protocol:
     changed = {name: value for name, value in given.items() if value not in (None, getattr(protocol, name))}
     # A number under changed rules must not bear the protocol's bare name.
     described = "".join(f"+{name}={_short(value)}" for name, value in changed.items())
-    if config.run.task == "instance":  # whatever is asked about classes
-        changed["metrics"] = tuple(dict.fromkeys((*protocol.metrics, *INSTANCE_SCORES)))
+    if config.run.task != "semantic":  # whatever is asked about classes
+        panoptic = PANOPTIC_SCORES if config.run.task == "panoptic" else ()
+        changed["metrics"] = tuple(dict.fromkeys((*protocol.metrics, *panoptic, *INSTANCE_SCORES)))
     return replace(protocol, **changed, name=protocol.name + described)
 
 

@@ -21,7 +21,8 @@ from gpnerf.data.protocol import resolve
 from gpnerf.data.scene import Scene
 from gpnerf.distributed import Context
 from gpnerf.errors import UserError
-from gpnerf.evaluation import SCORES, EvaluationSettings, evaluate, join_scenes, write_results
+from gpnerf.evaluation import SCORES, EvaluationSettings, evaluate, join_scenes, worst_views, write_results
+from gpnerf.evaluation.recognition import Task
 from gpnerf.evaluation.view import ViewSettings
 from gpnerf.models.gpnerf import GPNeRF
 from gpnerf.rendering import Chunking
@@ -66,7 +67,9 @@ class EvaluationByScene:
         joined = join_scenes(described, start, results, source.class_names, self.device)
         if self.context.is_main:
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_results(self.folder, joined)
+            places = [(run.scenes[0], run.folder / run.scenes[0].name) for run in self.runs]
+            views = worst_views(joined, places, source.class_names, source.stuff, source.protocol.render_stride)
+            write_results(self.folder, joined, views, self.runs[0].settings.config)
         return joined
 
 
@@ -81,17 +84,17 @@ def build_evaluation(config: Config) -> EvaluationRun | EvaluationByScene:
     scenes = source.open(scene_names(config, source.protocol, "evaluation"))
     folder = run_folder(config)
     if config.run.task == "semantic":
-        return _evaluation(config, source, scenes, folder, context, device)
+        return assemble_evaluation(config, source, scenes, folder, context, device)
     if config.optim.ckpt_path and len(scenes) > 1:
         raise UserError(
             f"{config.optim.ckpt_path}: expected one scene, the one that these instances are of, found {len(scenes)}; "
             "name it in --val_set_list, or leave --ckpt_path out, which takes each scene's own weights"
         )
-    runs = [_evaluation(config, source, [scene], folder / scene.name, context, device) for scene in scenes]
+    runs = [assemble_evaluation(config, source, [scene], folder / scene.name, context, device) for scene in scenes]
     return EvaluationByScene(runs, folder / "eval" / source.protocol.name, context, device)
 
 
-def _evaluation(
+def assemble_evaluation(
     config: Config, source: DataSource, scenes: list[Scene], folder: Path, context: Context, device: torch.device
 ) -> EvaluationRun:
     """The scenes with `ckpt_path` or the folder's newest checkpoint; results go into the folder too."""
@@ -103,7 +106,9 @@ def _evaluation(
     instances = scenes[0].instance_map
     if instances is not None:
         require_instances(content, scenes[0].name, instances, path)
-    architecture = Architecture.of(config, len(instances.ids) if instances else class_count(config, source.class_names))
+    architecture = Architecture.of(
+        config, class_count(config, source.class_names), len(instances.ids) if instances else 0
+    )
     architecture.require_same(content, path)
     model = architecture.build()
     load_weights(model, content, path)
@@ -127,17 +132,20 @@ def evaluation_settings(
             f"protocol {source.protocol.name}: unknown metric {unknown[0]!r}; the metrics are {', '.join(SCORES)}"
         )
     counted = class_counts is not None and bool(class_counts.sum() > 0)
-    if not counted and config.run.task == "semantic":
+    if not counted and config.run.task != "instance":
         _log.info("the weights come without counts of training labels: no score of the commonest class everywhere")
     view = ViewSettings(
         stride=source.protocol.render_stride,
         chunking=Chunking(config.render.chunk_size, config.render.memory_budget),
         amp=config.render.amp,
-        compat=source.protocol.compat,
-        class_names=source.class_names,
-        most_frequent_class=int(class_counts.argmax()) if counted else None,  # type: ignore[union-attr]
+        task=Task(
+            class_names=source.class_names,
+            stuff=source.stuff,
+            most_frequent_class=int(class_counts.argmax()) if counted else None,  # type: ignore[union-attr]
+            compat=source.protocol.compat,
+        ),
     )
-    return EvaluationSettings(view, folder, checkpoint)
+    return EvaluationSettings(view, folder, checkpoint, config.to_text())
 
 
 def describe_checkpoint(path: Path, step: int | None, context: Context) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from gpnerf.data.protocol import resolve
 from gpnerf.data.scene import Scene
 from gpnerf.distributed import Context
 from gpnerf.errors import UserError
-from gpnerf.evaluation import best_on_test, join_scenes, read_result, write_results
+from gpnerf.evaluation import best_on_test, join_scenes, read_result, worst_views, write_results
 from gpnerf.tracking import write_log
 
 _log = logging.getLogger(__name__)
@@ -52,14 +52,16 @@ class FinetuningRun:
                 scene: best_on_test(scene, last, self.folder / scene / "validation") for scene, last in results.items()
             }
         if self.context.is_main:
-            write_results(self.folder, joined)
+            places = [(scene, self._evaluated(scene) / scene.name) for scene in self.scenes]
+            views = worst_views(joined, places, source.class_names, source.stuff, source.protocol.render_stride)
+            write_results(self.folder, joined, views, self.config.to_text())
         return joined
 
     def _run_scene(self, scene: Scene) -> dict[str, Any]:
         config, source, context = self.config, self.source, self.context
         folder = self.folder / scene.name
         instances = scene.instance_map
-        if instances is None:
+        if config.run.task != "instance":
             require_truth([scene], config.loss.semantic_loss_scale)
         examples = TrainingExamples([scene], source.protocol, seed=config.run.seed, rank=context.rank, finetune=True)
         training = assemble_training(
@@ -77,13 +79,17 @@ class FinetuningRun:
         training.run()
         state = training.state
         last = describe_checkpoint(checkpoint_path(folder, state.step), state.step, context)
-        evaluated = folder / "eval" / source.protocol.name
+        evaluated = self._evaluated(scene)
         finished = read_result(evaluated, resolve(source.protocol, [scene]), last) if context.is_main else None
         if finished := context.gather(finished)[0]:
             _log.info("%s is finished; its result is in %s", scene.name, evaluated)
             return finished
         settings = evaluation_settings(config, source, evaluated, last, training.class_counts())
         return EvaluationRun(state.model, [scene], source, settings, context, self.device).run()  # type: ignore[arg-type]
+
+    def _evaluated(self, scene: Scene) -> Path:
+        """Where the result of a scene is written."""
+        return self.folder / scene.name / "eval" / self.source.protocol.name
 
 
 def build_finetuning(config: Config) -> FinetuningRun:

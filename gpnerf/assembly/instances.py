@@ -1,13 +1,12 @@
 """What is different when the head tells instances apart: names, checkpoints, starting weights."""
 
 import logging
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from gpnerf.assembly.model import Architecture
 from gpnerf.checkpoint import is_released, load_weights
@@ -18,9 +17,9 @@ from gpnerf.errors import UserError
 
 _log = logging.getLogger(__name__)
 
-# The last layer of the perception head, and the parts of a checkpoint that may hold it: ours and the released one.
-_PREDICTOR = re.compile(r"(^|\.)predictor\.")
-_PREDICTOR_PARTS = ("model", "sem_seg_head")
+# The heads of classes and of instances differ in their last layer only.
+_CLASS_HEAD, _INSTANCE_HEAD, _PREDICTOR = "head.", "instance_head.", "predictor."
+_RELEASED_CLASS_HEAD, _RELEASED_INSTANCE_HEAD = "sem_seg_head", "instance_head"
 
 
 def _channel_names(config: Config, instances: InstanceMap) -> tuple[str, ...]:
@@ -41,8 +40,9 @@ def describe_model(
     described = {"architecture": architecture.to_dict(), "depth_range": examples.depth_range}
     if not instances:
         return described | {"class_names": list(class_names)}
-    names, ids = list(_channel_names(config, instances)), list(instances.ids)
-    return described | {"class_names": names, "task": "instance", "scene": scene, "instances": ids}
+    names = class_names if architecture.outputs else _channel_names(config, instances)
+    ids = list(instances.ids)
+    return described | {"class_names": list(names), "task": config.run.task, "scene": scene, "instances": ids}
 
 
 def require_task(config: Config, content: Mapping[str, Any], path: Path) -> None:
@@ -62,13 +62,36 @@ def require_instances(content: Mapping[str, Any], scene: str, instances: Instanc
 
 
 def start_instances(model: nn.Module, content: dict[str, Any], architecture: Architecture, path: Path) -> None:
-    """Every weight but those of the head's predictor, whose outputs meant something else: it starts at random."""
+    """Every weight but those of the instance head's last layer, whose outputs meant something else.
+
+    It starts at random. Weights that know no instances give that head what their head of classes has.
+    """
     described = content.get("architecture", {})
-    replace(architecture, outputs=described.get("outputs", architecture.outputs)).require_same(content, path)
-    kept = {
-        part: {name: tensor for name, tensor in content[part].items() if not _PREDICTOR.search(name)}
-        for part in _PREDICTOR_PARTS
-        if part in content
+    known = replace(architecture, instances=described.get("instances", 0))
+    if not architecture.outputs:
+        known = replace(known, outputs=described.get("outputs", 0))
+    known.require_same(content, path)
+    if is_released(content):
+        head = content.get(_RELEASED_CLASS_HEAD, {})
+        given = {**content, _RELEASED_INSTANCE_HEAD: _without_predictor(head)}
+        kept = given if architecture.outputs else {part: given[part] for part in given if part != _RELEASED_CLASS_HEAD}
+    else:
+        kept = {**content, "model": _instance_weights(content.get("model", {}), bool(architecture.outputs))}
+    load_weights(model, kept, path)
+    _log.info("%s: the instance head's last layer starts anew, for %d instances", path, architecture.instances)
+
+
+def _instance_weights(weights: Mapping[str, Tensor], with_classes: bool) -> dict[str, Tensor]:
+    """Weights with what the instance head starts from, and with a head of classes only if that is wanted."""
+    heads = {
+        prefix: {name.removeprefix(prefix): weight for name, weight in weights.items() if name.startswith(prefix)}
+        for prefix in (_CLASS_HEAD, _INSTANCE_HEAD)
     }
-    load_weights(model, {**content, **kept}, path)
-    _log.info("%s: everything but the head's predictor is taken, for %d instances", path, architecture.outputs - 1)
+    start = _without_predictor(heads[_INSTANCE_HEAD] or heads[_CLASS_HEAD])
+    left_out = _INSTANCE_HEAD if with_classes else (_INSTANCE_HEAD, _CLASS_HEAD)
+    others = {name: weight for name, weight in weights.items() if not name.startswith(left_out)}
+    return others | {_INSTANCE_HEAD + name: weight for name, weight in start.items()}
+
+
+def _without_predictor(head: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: weight for name, weight in head.items() if not name.removeprefix("module.").startswith(_PREDICTOR)}

@@ -24,7 +24,7 @@ _LEVELS = 4
 
 # Fields of an architecture that change training but not what trained weights compute, and those that say how rays
 # are sampled, which a trained network tolerates.
-_TRAINING_ONLY = ("dropout", "plain", "insert", "detach_reference", "compat", "recompute")
+_TRAINING_ONLY = ("dropout", "plain", "insert", "detach_reference", "compat", "recompute", "adaptor_identity")
 _SAMPLING = ("samples", "importance", "inverse")
 
 _log = logging.getLogger(__name__)
@@ -32,7 +32,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Architecture:
-    """Every number and switch that a model is made of, in types a checkpoint can hold; `outputs` are its logits."""
+    """Every number and switch that a model is made of, in types a checkpoint can hold.
+
+    `outputs` are the logits of classes (0: no head for them) and `instances` the instances that it tells apart.
+    """
 
     netwidth: int
     trans_depth: int
@@ -52,11 +55,16 @@ class Architecture:
     insert: bool
     detach_reference: bool
     compat: Compat
-    recompute: bool = False  # checkpoints of earlier versions do not have it
+    # Checkpoints of earlier versions do not have these.
+    recompute: bool = False
+    adaptor_identity: bool = False
+    instances: int = 0
 
     @classmethod
-    def of(cls, config: Config, classes: int) -> "Architecture":
-        """The sizes that a config describes, for a number of real classes (one more output stands for ignore)."""
+    def of(cls, config: Config, classes: int, instances: int = 0) -> "Architecture":
+        """The sizes that a config describes, for a number of real classes (one more output stands for ignore) and of
+        instances (one more stands for none).
+        """
         model, render = config.model, config.render
         two_networks = render.N_importance > 0 and not model.single_net
         first, second, third = model.encoder_blocks
@@ -68,7 +76,8 @@ class Architecture:
             encoder_width=model.encoder_width,
             encoder_blocks=(first, second, third),
             head_width=model.head_width,
-            outputs=classes + 1,
+            outputs=0 if config.run.task == "instance" else classes + 1,
+            instances=instances,
             semantic_model=model.semantic_model,
             adaptor_relu=model.adaptor_activation == "relu",
             dropout=model.dropout,
@@ -80,6 +89,7 @@ class Architecture:
             detach_reference=config.loss.detach_reference,
             compat=config.run.compat,
             recompute=config.render.recompute,
+            adaptor_identity=model.adaptor_init == "identity",
         )
 
     @classmethod
@@ -117,15 +127,17 @@ class Architecture:
         # With two networks the coarse one never renders semantics, so it has no adaptor to leave untrained.
         coarse = self._transformer(self.coarse_features, None if fine else semantic)
         renderer = RayRenderer(coarse, fine, self.samples, self.importance, self.inverse, self.plain, self.recompute)
-        fpn = head = None
+        fpn = head = instance_head = None
         if semantic:
             fpn = FeaturePyramid((width, width, 2 * width, 4 * width), semantic // _LEVELS)
-            head = PerceptionHead(semantic, self.head_width, self.outputs)
+            head = PerceptionHead(semantic, self.head_width, self.outputs) if self.outputs else None
+            instance_head = PerceptionHead(semantic, self.head_width, self.instances + 1) if self.instances else None
         return GPNeRF(
             encoder,
             renderer,
             fpn,
             head,
+            instance_head,
             colour_features=self.coarse_features,
             insert=self.insert,
             detach_reference=self.detach_reference,
@@ -141,6 +153,7 @@ class Architecture:
             classes=self.outputs if self.semantic_model == "fc" else None,
             dropout=self.dropout,
             adaptor_relu=self.adaptor_relu,
+            adaptor_identity=self.adaptor_identity,
         )
 
 
@@ -165,6 +178,7 @@ def build_optimizer(model: GPNeRF, config: Config) -> Adam:
         ("encoder", model.encoder, optim.lrate_feature),
         ("pyramid", model.fpn, optim.lrate_semantic),
         ("head", model.head, optim.lrate_semantic),
+        ("instance_head", model.instance_head, optim.lrate_semantic),
     ]
     groups = [{"params": list(part.parameters()), "lr": rate, "name": name} for name, part, rate in parts if part]
     return Adam(groups)

@@ -74,7 +74,7 @@ def start_run(config: Config, state: TrainingState, architecture: Architecture) 
             )
         return
     content = load_checkpoint(optim.ckpt_path)
-    if config.run.task == "instance":
+    if config.run.task != "semantic":
         start_instances(state.model, content, architecture, optim.ckpt_path)
         return
     require_task(config, content, optim.ckpt_path)
@@ -98,10 +98,12 @@ def freeze_untrained(model: GPNeRF, weights: LossWeights) -> None:
 
     They would cost time, and processes that exchange gradients expect one of every part in training.
     """
-    semantic, distillation = weights.head, weights.distillation > 0
+    semantic, distillation = weights.heads, weights.distillation > 0
     # The reference of the distillation gives no gradient; the source views' features do if they are not detached.
-    pyramid = model.fpn is not None and (semantic or (distillation and not model.detach_reference))
-    learning: dict[nn.Module | None, bool] = {model.fpn: pyramid, model.head: semantic, model.encoder.stage3: pyramid}
+    distilled = distillation or weights.guidance > 0
+    pyramid = model.fpn is not None and (semantic or (distilled and not model.detach_reference))
+    learning: dict[nn.Module | None, bool] = {model.fpn: pyramid, model.encoder.stage3: pyramid}
+    learning |= {model.head: weights.semantic > 0, model.instance_head: weights.instance > 0}
     for network in (model.renderer.coarse, model.renderer.fine):
         learning[getattr(network, "adaptor", None)] = distillation or (semantic and model.insert)
         learning[getattr(network, "label", None)] = semantic

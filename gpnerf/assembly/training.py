@@ -115,8 +115,10 @@ class TrainingRun:
 
 def build_training(config: Config) -> TrainingRun:
     """A generalised training run that starts or continues in `out/<expname>`."""
-    if config.run.task == "instance":
-        raise UserError("--task instance: instances are learnt scene by scene; run ft_gpnerf.py with general weights")
+    if config.run.task != "semantic":
+        raise UserError(
+            f"--task {config.run.task}: instances are learnt scene by scene; run ft_gpnerf.py with general weights"
+        )
     context, device = join(config)
     examples, class_names = training_examples(config, context)
     return assemble_training(config, run_folder(config), examples, class_names, context, device)
@@ -145,7 +147,7 @@ def assemble_training(
 
     Fine-tuning names its scene, the one to validate on, the SHA-256 of its starting weights, and `instances` to learn.
     """
-    architecture = Architecture.of(config, len(instances.ids) if instances else class_count(config, class_names))
+    architecture = Architecture.of(config, class_count(config, class_names), len(instances.ids) if instances else 0)
     objective = build_objective(config, len(class_names), finetuning=finetune_on is not None)
     torch.manual_seed(config.run.seed)
     model = place(architecture.build(), config, device)
@@ -183,13 +185,15 @@ def build_objective(config: Config, ignore: int, finetuning: bool) -> Objective:
     depth = loss.depth_loss_scale
     if depth is None:
         depth = _FINETUNING_DEPTH_WEIGHT if finetuning else 0.0
-    instances = config.run.task == "instance"
+    task = config.run.task
     weights = LossWeights(
         colour=loss.render_loss_scale,
-        semantic=0.0 if instances else loss.semantic_loss_scale,
+        semantic=0.0 if task == "instance" else loss.semantic_loss_scale,
         distillation=loss.distill_loss_scale,
         depth=depth,
-        instance=loss.semantic_loss_scale if instances else 0.0,
+        instance=0.0 if task == "semantic" else loss.instance_loss_scale,
+        depth_guided=loss.depth_guided_loss_scale,
+        photometric=loss.photometric_loss_scale,
     )
     compat, assignment = config.run.compat, loss.instance_assignment
     return Objective(weights, ignore, loss.n_p, loss.depth_guided_negative, compat, assignment)

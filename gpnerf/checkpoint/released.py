@@ -13,7 +13,12 @@ _MODULES = {
     "encoder.": "feature_net",
     "fpn.": "feature_fpn",
     "head.": "sem_seg_head",
+    "instance_head.": "instance_head",  # has no counterpart, but the same parameters
 }
+_HEAD = (
+    (r"^scales\.(\d)\.(\d)\.0\.", r"scale_heads.\1.\2."),
+    (r"^scales\.(\d)\.(\d)\.1\.", r"scale_heads.\1.\2.norm."),
+)
 _RENAMED = {
     "renderer.": (
         (r"\.first\.", ".0."),
@@ -48,10 +53,8 @@ _RENAMED = {
         (r"^out\.", "out_conv."),
     ),
     "fpn.": ((r"^lateral\.(\d)\.", r"lateral_convs.\1.conv."), (r"^output\.(\d)\.", r"fpn_convs.\1.conv.")),
-    "head.": (
-        (r"^scales\.(\d)\.(\d)\.0\.", r"scale_heads.\1.\2."),
-        (r"^scales\.(\d)\.(\d)\.1\.", r"scale_heads.\1.\2.norm."),
-    ),
+    "head.": _HEAD,
+    "instance_head.": _HEAD,
 }
 
 

@@ -8,9 +8,12 @@ from gpnerf.errors import UserError
 
 # DM-NeRF's preparation of Replica, under the name that the released program has for it.
 _INSTANCES_ONLY = "instance_replica"
+# One's own scenes: the same ones serve every purpose.
+_OWN = "posed_images"
 DATASETS = (
     *(f"{split}_{name}" for name in ("scannet", "replica", "rooms") for split in ("train", "val")),
     _INSTANCES_ONLY,
+    _OWN,
 )
 
 
@@ -49,7 +52,7 @@ def _check_run(config: Config) -> None:
 def _check_datasets(data: DataConfig, task: str) -> None:
     names = data.train_dataset.split("+")
     for flag, name in [*(("train_dataset", name) for name in names), ("eval_dataset", data.eval_dataset)]:
-        if name == _INSTANCES_ONLY and task == "semantic":
+        if name == _INSTANCES_ONLY and task != "instance":
             raise UserError(f"{flag}: {name} has no class labels; take --task instance, or the renderings val_replica")
         if name not in DATASETS:
             raise UserError(f"{flag}: unknown data set {name!r}; the data sets are {', '.join(DATASETS)}")

@@ -23,8 +23,8 @@ class RunConfig:
     rootdir: Path = option(Path(), "folder that holds data/ and out/", result=False)
     expname: str = option("gpnerf", "name of the run's folder in out/; it changes nothing else", result=False)
     protocol: str = option("clean", "clean, release (the released rules) or a protocol file")
-    task: Literal["semantic", "instance"] = option(
-        "semantic", "what the head tells apart: classes, or the instances of one scene (in fine-tuning and evaluation)"
+    task: Literal["semantic", "instance", "panoptic"] = option(
+        "semantic", "what is told apart: classes, or in fine-tuning and evaluation the instances of one scene, or both"
     )
     compat: Literal["none", "release"] = option("none", "release: keep the released program's known index defects")
     device: Literal["auto", "cpu", "cuda"] = option("auto", "where to compute", result=False)
@@ -76,6 +76,10 @@ class ModelConfig:
     )  # fmt: skip
     dropout: float = option(0.1, "share of dropped activations in the transformer", low=0)
     adaptor_activation: Literal["relu", "none"] = option("relu", "activation of the rendered semantic features")
+    adaptor_init: Literal["random", "identity"] = option(
+        "random", "how the layer above starts: at random, as published, or so that rendered features are averages of "
+        "the source views' own"
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,7 @@ class RenderConfig:
     renderer: Literal["fast", "plain"] = option("fast", "plain: the formulas as written, slow, for checks")
     amp: Literal["none", "bf16"] = option("none", "bf16: networks in low precision, geometry always in float32")
     kernels: Literal["torch", "triton"] = option(
-        "torch", "triton: fused GPU kernels, which agree to rounding; never measured on a GPU", result=False
+        "torch", "triton: fused GPU kernels, which agree to rounding", result=False
     )
     recompute: bool = option(
         False, "keep no activations of the renderer for the backward pass: less memory, 1.3 times the time of a step",
@@ -112,7 +116,7 @@ class RenderConfig:
     )  # fmt: skip
     compile: bool = option(
         False, "compile the renderer's layers when first used (needs a C++ compiler, on a GPU Triton): hardly a gain "
-        "on a CPU, never measured on a GPU", result=False
+        "on a CPU", result=False
     )  # fmt: skip
 
 
@@ -121,14 +125,20 @@ class LossConfig:
     """What training minimises."""
 
     render_loss_scale: float = option(0.25, "weight of the colour loss, coarse and fine", low=0)
-    semantic_loss_scale: float = option(
-        0.75, "weight of the cross entropy, or of the instance loss; it counts twice, as published", low=0
-    )
+    semantic_loss_scale: float = option(0.75, "weight of the cross entropy; it counts twice, as published", low=0)
+    instance_loss_scale: float = option(0.5, "weight of the instance loss; it counts twice, as published", low=0)
     distill_loss_scale: float = option(0.25, "weight of the two distillation losses", low=0)
+    depth_guided_loss_scale: float | None = option(
+        None, "weight of the second of them, the depth-guided one; empty = that of both, as published", low=0
+    )
     # The released default, 0.25, acted in fine-tuning only.
     depth_loss_scale: float | None = option(
         None, "weight of the depth loss; empty = 0 in generalised training, 0.25 in fine-tuning", low=0
     )
+    photometric_loss_scale: float = option(
+        0.0, "weight of a loss that the paper does not have: the weights of a ray should lie where the source views "
+        "show its colour, so that depth is learnt without any", low=0
+    )  # fmt: skip
     depth_guided_negative: Literal["anti", "none"] = option(
         "anti", "away from the depth peak: push features apart (paper, Fig. 4) or do nothing (released program)"
     )
@@ -147,7 +157,10 @@ class OptimConfig:
     """Training schedule, logging interval and starting weights."""
 
     N_rand: int = option(512, "rays of a training step", low=1)
-    sample_mode: Literal["uniform", "center"] = option("uniform", "rays from the whole image or from its centre")
+    sample_mode: Literal["uniform", "center", "patch"] = option(
+        "uniform", "rays from the whole image, from its centre, or half of them from neighbouring feature cells, so "
+        "that the head sees a piece of a rendered map"
+    )  # fmt: skip
     center_ratio: float = option(0.8, "side of the centre crop as a share of the image's", low=0)
     total_step: int = option(
         250_000, "training steps, a scene's in fine-tuning", low=1, result=False, alias="--n_iters"
@@ -160,8 +173,9 @@ class OptimConfig:
     accumulate_steps: int = option(1, "target views of one optimiser step, per process", low=1)
     clip_grad_norm: float = option(0.0, "largest gradient norm; 0 = no clipping, as in the paper", low=0)
     cuda_graph: bool = option(
-        False, "replay training steps as one CUDA graph where that is possible; never run on a GPU", result=False
-    )
+        False, "replay training steps as one CUDA graph where that is possible: one process and one target a step",
+        result=False,
+    )  # fmt: skip
     i_print: int = option(100, "interval of the log", unit="steps", low=1, result=False)
     save_interval: int = option(10_000, "interval of checkpoint and validation", unit="steps", low=1, result=False)
     # The starting weights count at the first step only: a run that continues takes its own.

@@ -1,6 +1,7 @@
 """Instances in an evaluation: what a scene's channels stand for, and the scores of a view."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int64
@@ -19,10 +20,48 @@ _SHARED = ("ap50", "ap75")  # precisions that are told of large instances and of
 _RECALL_THRESHOLD = 0.5
 
 
+@dataclass(frozen=True)
+class ChannelObjects:
+    """The instance that each channel of the instance head stands for; whether the last output stands for none."""
+
+    ids: Int64[Tensor, "channels"]
+    has_none: bool
+
+    def likeliest(self, logits: Float[Tensor, "outputs height width"]) -> Int64[Tensor, "height width"]:
+        """The likeliest instance of every pixel, -1 where none is likelier."""
+        known = torch.cat([self.ids, torch.tensor([-1])]) if self.has_none else self.ids
+        return known[logits[: len(known)].argmax(dim=0)]
+
+    def likeliest_thing(self, logits: Float[Tensor, "outputs height width"]) -> Int64[Tensor, "height width"]:
+        """The likeliest instance of every pixel that has one."""
+        return self.ids[logits[: len(self.ids)].argmax(dim=0)]
+
+    def scores(
+        self,
+        logits: Float[Tensor, "outputs height width"],
+        query: Float[Tensor, "outputs height width"],
+        truth: Int64[Tensor, "height width"],
+    ) -> Scores:
+        """Scores of a view, and of the head on the real image's features (`query`), which is the ceiling."""
+        scores, ceiling = self._scores(logits, truth), self._scores(query, truth)
+        shared = [name for name in ceiling if name.startswith(_SHARED) or name.startswith("recall")]
+        return scores | {f"{name}_query": ceiling[name] for name in shared}
+
+    def _scores(self, logits: Tensor, truth: Tensor) -> Scores:
+        channels = len(self.ids)
+        probabilities = logits.softmax(dim=0)[: channels + self.has_none]
+        none = channels if self.has_none else None
+        every = match_instances(probabilities, truth, none)
+        large = average_precisions(match_instances(probabilities, without_small(truth), none))
+        return {
+            **average_precisions(every),
+            **{f"{name}_large": large[name] for name in _SHARED},
+            "recall50_small": every.small_recall(_RECALL_THRESHOLD),
+        }
+
+
 @torch.no_grad()
-def channel_objects(
-    model: GPNeRF, scene: Scene, frames: Sequence[int], device: torch.device
-) -> Int64[Tensor, "channels"]:
+def channel_objects(model: GPNeRF, scene: Scene, frames: Sequence[int], device: torch.device) -> ChannelObjects:
     """The instance that each channel of the head stands for: one for each, the same in every view.
 
     By the overlap over training frames (by place) of where a channel is the likeliest on the real image, and where
@@ -35,40 +74,11 @@ def channel_objects(
         truth = scene.channels(index)
         if truth is None:
             continue
-        features = model.encode_semantics(scene.image(index).to(device))
-        winner = model.segment(features, *truth.shape)[:-1].argmax(dim=0).cpu()
+        logits = model.segment(model.encode_semantics(scene.image(index).to(device)), *truth.shape)[1]
+        assert logits is not None, "instances are asked of a model that tells them apart"
+        winner = logits[:-1].argmax(dim=0).cpu()
         known = (truth >= 0) & (truth < count)
         pairs = winner[known] * count + truth[known]
         shared += torch.bincount(pairs, minlength=count**2).reshape(count, count)
     union = shared.sum(dim=1)[:, None] + shared.sum(dim=0) - shared
-    return assign(-shared / union.clamp(min=1))[1]
-
-
-def predicted_instances(
-    logits: Float[Tensor, "outputs height width"], objects: Int64[Tensor, "channels"]
-) -> Int64[Tensor, "height width"]:
-    """The likeliest instance of every pixel; the last output is none's."""
-    return objects[logits[:-1].argmax(dim=0)]
-
-
-def instance_scores(
-    logits: Float[Tensor, "outputs height width"],
-    query: Float[Tensor, "outputs height width"],
-    truth: Int64[Tensor, "height width"],
-) -> Scores:
-    """Scores of a view, and of the head on the real image's features (`query`), which is the ceiling."""
-    scores = _scores(logits, truth)
-    ceiling = _scores(query, truth)
-    shared = [name for name in ceiling if name.startswith(_SHARED) or name.startswith("recall")]
-    return scores | {f"{name}_query": ceiling[name] for name in shared}
-
-
-def _scores(logits: Tensor, truth: Tensor) -> Scores:
-    probabilities = logits.softmax(dim=0)[:-1]
-    every = match_instances(probabilities, truth)
-    large = average_precisions(match_instances(probabilities, without_small(truth)))
-    return {
-        **average_precisions(every),
-        **{f"{name}_large": large[name] for name in _SHARED},
-        "recall50_small": every.small_recall(_RECALL_THRESHOLD),
-    }
+    return ChannelObjects(assign(-shared / union.clamp(min=1))[1], scene.instance_map.none is not None)

@@ -1,4 +1,4 @@
-"""From the scores of views to `metrics.json` and `summary.md`."""
+"""From the scores of views to `metrics.json`, `summary.md` and `report.html`."""
 
 import json
 import platform
@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from gpnerf.errors import UserError
+from gpnerf.evaluation.report import Comparison, report_page
 from gpnerf.metrics.instances import THRESHOLDS
 from gpnerf.metrics.segmentation import SegmentationScores
 
@@ -24,13 +25,20 @@ INSTANCE_SCORES = (
     *("recall50_small", "recall50_small_query"),
 )
 
+# The scores of classes and instances as one segmentation, of a view; those that end in _scene take all views of a scene
+# for one picture.
+_PANOPTIC = ("pq", "sq", "rq", "pq_things", "pq_stuff")
+SCENE_SUFFIX = "_scene"
+PANOPTIC_SCORES = (*_PANOPTIC, *(f"{name}{SCENE_SUFFIX}" for name in _PANOPTIC), "pq_query")
+
 # Every score that an evaluation can give.
 _SEGMENTATION = ("miou", "total_accuracy", "class_accuracy")
 SCORES = (
     *("psnr", "ssim", "lpips", "lpips_unscaled", "psnr_nearest_view", "depth_abs_rel", "depth_rmse", "depth_delta1"),
     *_SEGMENTATION,
     *(f"{name}_dataset" for name in _SEGMENTATION),
-    *("miou_query", "miou_most_frequent"),
+    *("miou_boundary", "miou_query", "miou_most_frequent"),
+    *PANOPTIC_SCORES,
     *INSTANCE_SCORES,
 )
 
@@ -50,25 +58,28 @@ def assemble(
     class_names: Sequence[str],
     seconds: Sequence[float],
     metrics: Collection[str],
+    of_scenes: Mapping[str, Scores],
 ) -> dict[str, Any]:
     """The scores of a whole evaluation: per image, per scene (mean over images) and overall (mean over scenes).
 
-    Only the scores that `metrics` names are kept.
+    Only the scores that `metrics` names are kept. `of_scenes` are those that are of a scene as a whole.
 
-    Scores named `*_dataset` come from one confusion matrix over all pixels of a scene, or of all scenes.
+    Scores named `*_dataset` come from one confusion matrix over all pixels of a scene, or of all scenes; the latter
+    (rows: truth, in the order of the classes) is kept too.
     """
 
     def listed(scores: Mapping[str, float | None]) -> Scores:
         return {name: value for name, value in scores.items() if name in metrics}
 
     scenes = {scene: {frame: listed(scores) for frame, scores in images.items()} for scene, images in scenes.items()}
-    means = {scene: mean_scores(images.values()) for scene, images in scenes.items()}
+    means = {scene: mean_scores(images.values()) | listed(of_scenes.get(scene, {})) for scene, images in scenes.items()}
     overall = mean_scores(means.values())
     per_class: Scores = {}
+    confusion: list[list[int]] = []
     if segmentation:
         total = sum(segmentation.values(), SegmentationScores.empty(len(class_names)))
         overall |= listed(total.dataset())
-        per_class = total.per_class_iou(class_names)
+        per_class, confusion = total.per_class_iou(class_names), total.matrix.tolist()
         for scene, state in segmentation.items():
             means[scene] |= listed(state.dataset())
     return {
@@ -78,6 +89,7 @@ def assemble(
             for scene, images in scenes.items()
         },
         "per_class_iou": per_class,
+        "confusion_matrix": confusion,
         "seconds_per_image": sum(seconds) / len(seconds) if seconds else None,
     }
 
@@ -97,21 +109,28 @@ def environment(device: torch.device) -> dict[str, Any]:
 def prepare(folder: Path) -> None:
     """Make the folder of an evaluation; an earlier one's results go, since its pictures will be written over."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("metrics.json", "summary.md", "views.jsonl"):
+    for name in ("metrics.json", "summary.md", "report.html", "views.jsonl"):
         (folder / name).unlink(missing_ok=True)
 
 
-def write_results(folder: Path, results: dict[str, Any]) -> None:
-    """Write `metrics.json` and `summary.md`, each in one move."""
-    for name, text in (("metrics.json", json.dumps(results, indent=1)), ("summary.md", summary(results))):
-        beside = folder / f".{name}.tmp"
-        try:
-            beside.write_text(text, encoding="utf-8")
-            beside.replace(folder / name)
-        except OSError as error:
-            raise UserError(
-                f"{folder / name}: could not be written ({error.strerror}); free some disk space"
-            ) from error
+def write_results(folder: Path, results: dict[str, Any], views: Sequence[Comparison] = (), config: str = "") -> None:
+    """Write `metrics.json`, `summary.md` and `report.html`, each in one move.
+
+    The report also shows some views and the text of the run's config file.
+    """
+    write_whole(folder / "metrics.json", json.dumps(results, indent=1))
+    write_whole(folder / "summary.md", summary(results))
+    write_whole(folder / "report.html", report_page(results, views, config))
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file in one move."""
+    beside = path.with_name(f".{path.name}.tmp")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(path)
+    except OSError as error:
+        raise UserError(f"{path}: could not be written ({error.strerror}); free some disk space") from error
 
 
 def summary(results: dict[str, Any]) -> str:
@@ -146,9 +165,14 @@ def summary_table(results: dict[str, Any]) -> str:
 
 
 def _table(first: str, columns: Sequence[str], rows: Mapping[str, Mapping[str, float | None]]) -> str:
-    cells = [[first, *columns], ["---"] * (1 + len(columns))]
-    cells += [[name, *(_number(scores.get(column)) for column in columns)] for name, scores in rows.items()]
-    widths = [max(len(row[k]) for row in cells) for k in range(len(cells[0]))]
+    cells = [[name, *(_number(scores.get(column)) for column in columns)] for name, scores in rows.items()]
+    return markdown_table([first, *columns], cells)
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table whose columns are aligned in the text too."""
+    cells = [header, ["---"] * len(header), *rows]
+    widths = [max(len(row[k]) for row in cells) for k in range(len(header))]
     padded = [[text.ljust(width) for text, width in zip(row, widths, strict=True)] for row in cells]
     return "\n".join(f"| {' | '.join(row)} |" for row in padded)
 

@@ -1,11 +1,13 @@
 """Evaluates scenes under a protocol: every rank renders its share, rank 0 writes the results."""
 
+import functools
 import json
 import logging
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from tqdm import tqdm
@@ -19,22 +21,28 @@ from gpnerf.distributed import Context
 from gpnerf.encodings import Encodings
 from gpnerf.evaluation.instances import channel_objects
 from gpnerf.evaluation.pictures import write_pictures
-from gpnerf.evaluation.results import Scores, assemble, environment, prepare, write_results
-from gpnerf.evaluation.view import ViewSettings, evaluate_view
+from gpnerf.evaluation.recognition import Task
+from gpnerf.evaluation.report import worst_views
+from gpnerf.evaluation.results import SCENE_SUFFIX, Scores, assemble, environment, prepare, write_results
+from gpnerf.evaluation.view import ViewResult, ViewSettings, evaluate_view
+from gpnerf.metrics.panoptic import SegmentOverlaps
 from gpnerf.metrics.perceptual import LpipsScorer, lpips_scorer
 from gpnerf.metrics.segmentation import SegmentationScores
 from gpnerf.models.gpnerf import GPNeRF
 
 _log = logging.getLogger(__name__)
 
+_State = TypeVar("_State", SegmentationScores, SegmentOverlaps)
+
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """How to render and score, where to write, and what to say of the weights in the result file."""
+    """How to render and score, where to write, and what to say of the weights and the config in the results."""
 
     view: ViewSettings
     folder: Path
     checkpoint: dict[str, Any]
+    config: str
 
 
 @dataclass
@@ -43,7 +51,15 @@ class _Collected:
 
     scores: dict[int, Scores]
     segmentation: SegmentationScores | None
+    overlaps: SegmentOverlaps | None
     seconds: list[float]
+
+    def add(self, result: ViewResult) -> None:
+        """One more view."""
+        self.scores[result.frame] = result.scores
+        self.seconds.append(result.seconds)
+        self.segmentation = _sum([self.segmentation, result.recognised.segmentation])
+        self.overlaps = _sum([self.overlaps, result.recognised.overlaps])
 
 
 def evaluate(
@@ -78,21 +94,30 @@ def evaluate(
         "protocol": described,
         "checkpoint": settings.checkpoint,
         "environment": environment(device),
-        **_assembled(collected, protocol, settings.view.class_names),
+        **_assembled(collected, protocol, settings.view.task),
     }
     if context.is_main:
-        write_results(settings.folder, results)
+        places = [(scene, settings.folder / scene.name) for scene in scenes]
+        task = settings.view.task
+        views = worst_views(results, places, task.class_names, task.stuff, settings.view.stride)
+        write_results(settings.folder, results, views, settings.config)
     return results
 
 
-def _assembled(collected: dict[str, _Collected], protocol: Protocol, class_names: tuple[str, ...]) -> dict[str, Any]:
+def _assembled(collected: dict[str, _Collected], protocol: Protocol, task: Task) -> dict[str, Any]:
     """The scores of all scenes."""
+    count, stuff = len(task.class_names), task.stuff
     return assemble(
         {scene: part.scores for scene, part in collected.items()},
         {scene: part.segmentation for scene, part in collected.items() if part.segmentation is not None},
-        class_names,
+        task.class_names,
         [seconds for part in collected.values() for seconds in part.seconds],
         protocol.metrics,
+        {
+            scene: part.overlaps.quality(count).scores(stuff, SCENE_SUFFIX)
+            for scene, part in collected.items()
+            if part.overlaps is not None
+        },
     )
 
 
@@ -108,24 +133,25 @@ def _evaluate_scene(
 ) -> _Collected:
     """This rank's share of a scene."""
     instances = scene.instance_map
-    if settings.view.class_names and instances is None and not scene.has_labels:
+    if settings.view.task.class_names and instances is None and not scene.has_labels:
         _log.warning("%s has no label files: colour and depth only are scored", scene.name)
-    share = _Collected({}, None, [])
+    share = _Collected({}, None, None, [])
     folder = settings.folder / scene.name
     examples = EvaluationExamples(scene, protocol)
     encodings = Encodings(model, settings.view.chunking.memory_budget)
     objects = channel_objects(model, scene, protocol.finetuning_indices(scene), device) if instances else None
     for example in evaluation_loader(examples, rank=context.rank, world_size=context.world_size):
         result = evaluate_view(encodings, example, settings.view, lpips, device, objects)
-        write_pictures(folder, example, result, settings.view.class_names, settings.view.stride, instances)
-        share.scores[result.frame] = result.scores
-        share.seconds.append(result.seconds)
-        if result.segmentation is not None:
-            share.segmentation = result.segmentation + (
-                share.segmentation or SegmentationScores.empty(len(result.segmentation.matrix))
-            )
+        write_pictures(folder, example, result, settings.view.task, settings.view.stride, instances)
+        share.add(result)
         bar.update(context.world_size)
     return share
+
+
+def _sum(states: Sequence[_State | None]) -> _State | None:
+    """The sum of the states that are there."""
+    known = [state for state in states if state is not None]
+    return functools.reduce(operator.add, known) if known else None
 
 
 def _append(path: Path, scene: str, views: Mapping[int, Scores]) -> None:
@@ -137,10 +163,10 @@ def _append(path: Path, scene: str, views: Mapping[int, Scores]) -> None:
 def _merged(shares: Sequence[_Collected], protocol: Protocol, scene: Scene) -> _Collected:
     """The shares of all ranks as one, in the protocol's order of targets."""
     scores = {frame: value for share in shares for frame, value in share.scores.items()}
-    states = [share.segmentation for share in shares if share.segmentation is not None]
     ordered = [int(scene.numbers[index]) for index in protocol.evaluation_indices(scene)]
     return _Collected(
         {frame: scores[frame] for frame in ordered},
-        sum(states[1:], states[0]) if states else None,
+        _sum([share.segmentation for share in shares]),
+        _sum([share.overlaps for share in shares]),
         [seconds for share in shares for seconds in share.seconds],
     )

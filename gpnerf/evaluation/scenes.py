@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from gpnerf.evaluation.results import assemble, environment
+from gpnerf.evaluation.results import SCENE_SUFFIX, assemble, environment
 
 
 def join_scenes(
@@ -26,8 +26,12 @@ def join_scenes(
         scene: {int(frame): scores for frame, scores in result["scenes"][scene]["images"].items()}
         for scene, result in results.items()
     }
+    whole = {
+        scene: {name: value for name, value in result["scenes"][scene]["mean"].items() if name.endswith(SCENE_SUFFIX)}
+        for scene, result in results.items()
+    }
     seconds = [result["seconds_per_image"] for result in results.values()]
-    joined = assemble(images, {}, class_names, seconds, protocol["metrics"])
+    joined = assemble(images, {}, class_names, seconds, protocol["metrics"], whole)
     scenes = {
         scene: {**result["scenes"][scene], "checkpoint": result["checkpoint"]} for scene, result in results.items()
     }

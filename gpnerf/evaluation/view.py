@@ -6,46 +6,42 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 
 from gpnerf.data.view_selection import pose_distances
 from gpnerf.encodings import Encodings
-from gpnerf.evaluation.instances import instance_scores, predicted_instances
+from gpnerf.evaluation.instances import ChannelObjects
+from gpnerf.evaluation.recognition import Logits, Recognised, Task, recognise
 from gpnerf.metrics.depth import depth_scores
 from gpnerf.metrics.image import from_uint8, psnr, ssim, to_uint8
 from gpnerf.metrics.perceptual import LpipsScorer
-from gpnerf.metrics.segmentation import SegmentationScores, predicted_labels
 from gpnerf.models.gpnerf import GPNeRF
 from gpnerf.rendering import Chunking, render_view
-from gpnerf.structures import Compat, Example, ImageOutput
+from gpnerf.structures import Example, ImageOutput
 
 Scores = dict[str, float | None]
 
 
 @dataclass(frozen=True)
 class ViewSettings:
-    """How views are rendered and scored; no semantics without `class_names`. The ignore label is their number."""
+    """How views are rendered and scored; no semantics without class names."""
 
     stride: int
     chunking: Chunking
     amp: Literal["none", "bf16"]
-    compat: Compat
-    class_names: tuple[str, ...]
-    most_frequent_class: int | None
+    task: Task
 
 
 @dataclass(frozen=True)
 class ViewResult:
-    """Scores of one view, its segmentation state, and what there is to look at."""
+    """Scores of one view, what is recognised in it, and what there is to look at."""
 
     frame: int
     scores: Scores
-    segmentation: SegmentationScores | None
     seconds: float
     output: ImageOutput
-    predicted: Int64[Tensor, "height width"] | None
-    instances: Int64[Tensor, "height width"] | None = None
+    recognised: Recognised
 
 
 @torch.no_grad()
@@ -55,15 +51,15 @@ def evaluate_view(
     settings: ViewSettings,
     lpips: LpipsScorer,
     device: torch.device,
-    objects: Int64[Tensor, "channels"] | None = None,
+    objects: ChannelObjects | None = None,
 ) -> ViewResult:
     """Render and score one target of a scene; everything returned lies on the CPU.
 
-    With `objects`, the instance that each channel of the head stands for, instances are segmented instead of classes.
+    `objects`, the instance that each channel of the instance head stands for, are needed where there is such a head.
     """
     model = encodings.model
     moved = example.to(device)
-    semantics = bool(settings.class_names)
+    semantics = bool(settings.task.class_names)
     started = time.perf_counter()
     with torch.autocast(device.type, torch.bfloat16, enabled=settings.amp == "bf16"):
         maps = encodings.encode(example.source_frames, moved.sources)
@@ -76,17 +72,9 @@ def evaluate_view(
     scores = _colour_scores(output.rgb, example, settings.stride, lpips)
     if example.target.depth is not None:
         scores |= depth_scores(output.depth, example.target.depth[:: settings.stride, :: settings.stride])
-    predicted = state = instances = None
-    if output.logits is not None and objects is not None:
-        instances = predicted_instances(output.logits, objects)
-        scores |= _instance_scores(model, moved, output.logits, example.target.instances)
-    elif output.logits is not None:
-        predicted = predicted_labels(output.logits, settings.compat)
-    if predicted is not None and example.target.labels is not None:
-        state = _state(example.target.labels, predicted, settings)
-        scores |= state.image(settings.compat)
-        scores |= _semantic_references(model, moved, example.target.labels, settings)
-    return ViewResult(example.frame, scores, state, seconds, output, predicted, instances)
+    logits = output.logits, output.instance_logits
+    recognised = recognise(logits, _query(model, moved, semantics), example.target, settings.task, objects)
+    return ViewResult(example.frame, scores | dict(recognised.scores), seconds, output, recognised)
 
 
 def nearest_source(example: Example) -> int:
@@ -108,27 +96,10 @@ def _colour_scores(rgb: Float[Tensor, "3 rows cols"], example: Example, stride: 
     }
 
 
-def _semantic_references(model: GPNeRF, moved: Example, truth: Tensor, settings: ViewSettings) -> Scores:
-    """The ceiling (the head on the real image's features) and the floor (one class everywhere)."""
-    query = constant = None
-    if model.head is not None:
-        features = model.encode_semantics(moved.target.image)
-        logits = model.segment(features, *truth.shape).cpu()
-        query = _state(truth, predicted_labels(logits, settings.compat), settings).image(settings.compat)["miou"]
-    if settings.most_frequent_class is not None:
-        everywhere = torch.full_like(truth, settings.most_frequent_class)
-        constant = _state(truth, everywhere, settings).image(settings.compat)["miou"]
-    return {"miou_query": query, "miou_most_frequent": constant}
-
-
-def _instance_scores(model: GPNeRF, moved: Example, logits: Tensor, truth: Tensor | None) -> Scores:
-    """Scores of the rendered instances and, the ceiling, of those that the head finds in the real image."""
-    if truth is None:
-        return {}
-    query = model.segment(model.encode_semantics(moved.target.image), *truth.shape).cpu()
-    return instance_scores(logits, query, truth)
-
-
-def _state(truth: Tensor, predicted: Tensor, settings: ViewSettings) -> SegmentationScores:
-    classes = len(settings.class_names)
-    return SegmentationScores.of(truth, predicted, num_classes=classes, ignore=classes)
+def _query(model: GPNeRF, moved: Example, semantics: bool) -> Logits:
+    """What the heads make of the real image, if it has a truth to compare that with."""
+    target = moved.target
+    if not semantics or model.fpn is None or (target.labels is None and target.instances is None):
+        return None, None
+    classes, instances = model.segment(model.encode_semantics(target.image), *target.image.shape[-2:])
+    return None if classes is None else classes.cpu(), None if instances is None else instances.cpu()

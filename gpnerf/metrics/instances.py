@@ -12,6 +12,8 @@ from gpnerf.matching import assign, pairwise_iou
 THRESHOLDS = (0.5, 0.75, 0.8, 0.85, 0.9, 0.95)
 # A true instance of fewer pixels is small; what it scores says more of the image's size than of the method.
 SMALL = 50
+# What a true map holds where there is no instance, and where nothing counts.
+NONE, LEFT_OUT = -1, -2
 
 # What a wrong pixel costs in the matching: the cross entropy of a hard mask whose logarithm is kept finite by 1e-8.
 _WRONG_PIXEL = -math.log(1e-8)
@@ -52,20 +54,22 @@ class InstanceMatches:
 
 
 def match_instances(
-    probabilities: Float[Tensor, "channels height width"], truth: Int64[Tensor, "height width"]
+    probabilities: Float[Tensor, "channels height width"],
+    truth: Int64[Tensor, "height width"],
+    none: int | None = None,
 ) -> InstanceMatches:
     """Match an image's true instances with the regions where one channel is the likeliest.
 
     A region's confidence is the median of its largest probabilities. The matching has the least sum of 1 - IoU and of
-    the cross entropy of the masks; regions stand beside empty ones for the channels that win nowhere. Pixels whose
-    `truth` is negative have no instance and count nowhere.
+    the cross entropy of the masks; regions stand beside empty ones for the channels that win nowhere. Where channel
+    `none` is the likeliest there is no region. `truth` holds ids, `NONE` (no region should be there) or `LEFT_OUT`.
     """
-    known = truth >= 0
-    largest, winner = probabilities[:, known].max(dim=0)
-    ids, sizes = truth[known].unique(return_counts=True)
-    channels = winner.unique()
-    regions, objects = winner == channels[:, None], truth[known] == ids[:, None]
-    empty = max(len(probabilities), len(ids)) - len(channels)
+    counted = truth != LEFT_OUT
+    largest, winner = probabilities[:, counted].max(dim=0)
+    ids, sizes = truth[counted & (truth != NONE)].unique(return_counts=True)
+    channels = winner[winner != none].unique() if none is not None else winner.unique()
+    regions, objects = winner == channels[:, None], truth[counted] == ids[:, None]
+    empty = max(len(probabilities) - (none is not None), len(ids)) - len(channels)
     masks = torch.cat([regions.double(), torch.zeros(empty, regions.shape[1], dtype=torch.float64)])
     overlap = pairwise_iou(objects.double(), masks)
     rows, columns = assign(_WRONG_PIXEL * _wrong_share(objects, masks.bool()) + 1 - overlap)
@@ -75,9 +79,9 @@ def match_instances(
 
 
 def without_small(truth: Int64[Tensor, "height width"]) -> Int64[Tensor, "height width"]:
-    """The same with the pixels of small instances given to none (-1)."""
+    """The same with the pixels of small instances left out."""
     ids, place, sizes = truth.unique(return_inverse=True, return_counts=True)
-    return torch.where(sizes < SMALL, -1, ids)[place]
+    return torch.where((sizes < SMALL) & (ids != NONE), LEFT_OUT, ids)[place]
 
 
 def average_precisions(matches: InstanceMatches, suffix: str = "") -> dict[str, float | None]:

@@ -18,11 +18,14 @@ from gpnerf.structures import Compat, Example, RayOutput, Rays, SourceViews, Wan
 
 @dataclass(frozen=True)
 class StepOutput:
-    """What one training step's losses need: both passes, the target's logits, and its real features at the rays."""
+    """What one training step's losses need: both passes, the target's logits of classes and of instances, and its real
+    features at the rays.
+    """
 
     coarse: RayOutput
     fine: RayOutput | None
     logits: Float[Tensor, "outputs height width"] | None
+    instance_logits: Float[Tensor, "instance_outputs height width"] | None
     reference: Float[Tensor, "rays channels"] | None
 
     @property
@@ -36,7 +39,8 @@ class GPNeRF(nn.Module):
 
     Args:
         encoder, renderer: always there.
-        fpn, head: semantic features and their decoder; both None for label rendering by a linear layer.
+        fpn: semantic features; None for label rendering by a linear layer.
+        head, instance_head: decode those features to classes and to instances; either may be None, without `fpn` both.
         colour_features: channels of the encoder's output that the coarse pass reads (the rest is the fine pass's).
         insert: put the rendered features into the target's real map before the head (paper, Fig. 3a).
         detach_reference: keep rendering losses out of the feature pyramid.
@@ -49,6 +53,7 @@ class GPNeRF(nn.Module):
         renderer: RayRenderer,
         fpn: FeaturePyramid | None,
         head: PerceptionHead | None,
+        instance_head: PerceptionHead | None,
         colour_features: int,
         insert: bool = True,
         detach_reference: bool = True,
@@ -59,6 +64,7 @@ class GPNeRF(nn.Module):
         self.renderer = renderer
         self.fpn = fpn
         self.head = head
+        self.instance_head = instance_head
         self.colour_features = colour_features
         self.insert = insert
         self.detach_reference = detach_reference
@@ -69,29 +75,32 @@ class GPNeRF(nn.Module):
         example: Example,
         rays: Rays,
         semantics: bool = True,
+        features: bool = False,
         guidance: bool = False,
         generator: torch.Generator | None = None,
     ) -> StepOutput:
         """Render the rays of the example's target; decode its real features, with the rendered ones inserted.
 
-        Without `semantics` only colour and depth are rendered. `guidance` compares the semantic features of every
-        sample with the target's real ones; `generator` jitters the samples along the rays.
+        Without `semantics` only colour and depth are rendered. `features` renders the rays' semantic features even if
+        they are not inserted, `guidance` also compares those of every sample with the target's real ones; `generator`
+        jitters the samples along the rays.
         """
         semantics = semantics and self.fpn is not None
         maps = self.encode_sources(example.sources, semantics)
         render = partial(self.renderer, rays, maps, example.near, example.far, generator=generator)
         if not semantics:
             coarse, fine = render()
-            return StepOutput(coarse, fine, None, None)
+            return StepOutput(coarse, fine, None, None, None)
         real = self.encode_semantics(example.target.image)
         cells = feature_cells(rays.pixels, example.target.camera.width, real.shape[-1], self.compat)
         reference = read_cells(real, cells)
-        wanted = Wanted(self.insert or guidance, reference=reference.detach() if guidance else None)
+        wanted = Wanted(self.insert or features or guidance, reference=reference.detach() if guidance else None)
         coarse, fine = render(wanted=wanted)
         rendered = (coarse if fine is None else fine).features
         decoded = insert_cells(real, rendered, cells) if self.insert and rendered is not None else real
         height, width = example.target.image.shape[-2:]
-        return StepOutput(coarse, fine, self.segment(decoded, height, width), reference)
+        classes, instances = self.segment(decoded, height, width)
+        return StepOutput(coarse, fine, classes, instances, reference)
 
     def encode_sources(self, sources: SourceViews, semantics: bool = True) -> SourceMaps:
         """Everything rendering needs to know of the source views, with semantic features or without."""
@@ -113,8 +122,12 @@ class GPNeRF(nn.Module):
 
     def segment(
         self, features: Float[Tensor, "channels rows cols"], height: int, width: int
-    ) -> Float[Tensor, "outputs height width"]:
-        """Logits at image size from a half-resolution feature map, real or rendered."""
-        if self.head is None:
-            raise ValueError("label rendering has no perception head")
-        return self.head(features[None])[0, :, :height, :width].float()
+    ) -> tuple[Float[Tensor, "outputs height width"] | None, Float[Tensor, "instance_outputs height width"] | None]:
+        """Logits of classes and of instances at image size, as far as there are heads for them, from a half-resolution
+        feature map, real or rendered.
+        """
+        heads = self.head, self.instance_head
+        classes, instances = (
+            None if head is None else head(features[None])[0, :, :height, :width].float() for head in heads
+        )
+        return classes, instances

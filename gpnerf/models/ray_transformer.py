@@ -34,6 +34,8 @@ class RayTransformer(nn.Module):
         semantic_channels: channels of the semantic features to adapt; None leaves the adaptor out.
         classes: outputs of per-ray label rendering; None leaves that layer out.
         adaptor_relu: end the adaptor with a ReLU (the paper's form).
+        adaptor_identity: start the adaptor as an average over the layers, so that (but for a ReLU) rendered features
+            are averages of the source views' features from the first step on.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class RayTransformer(nn.Module):
         heads: int = 4,
         dropout: float = 0.1,
         adaptor_relu: bool = True,
+        adaptor_identity: bool = False,
     ) -> None:
         super().__init__()
         self.heads = heads
@@ -62,6 +65,10 @@ class RayTransformer(nn.Module):
         self.adaptor: nn.Sequential | None = None
         if semantic_channels:
             linear = nn.Linear(semantic_channels, semantic_channels)
+            if adaptor_identity:
+                # What is rendered is a sum of one average for each layer.
+                nn.init.eye_(linear.weight).data.div_(depth)
+                nn.init.zeros_(linear.bias)
             self.adaptor = nn.Sequential(linear, nn.ReLU()) if adaptor_relu else nn.Sequential(linear)
 
     def forward(

@@ -127,11 +127,13 @@ def _report(
     parts = context.gather(report.terms)
     terms = {name: sum(part.get(name, 0.0) for part in parts) / len(parts) for part in parts for name in part}
     total = sum(terms.values())
-    speed = context.world_size * rays * pace.targets / (time.perf_counter() - pace.started)
+    seconds = time.perf_counter() - pace.started
+    speed = context.world_size * rays * pace.targets / seconds
     rates = {f"rate/{group['name']}": group["lr"] for group in state.optimizer.param_groups}
     losses = {"loss/total": total, **{f"loss/{name}": value for name, value in terms.items()}}
     tracker.scalars(state.step, {**losses, "grad_norm": report.grad_norm, **rates})
-    tracker.speed(state.step, {"rays_per_second": speed, "data_seconds_per_step": pace.waited / pace.steps})
+    timings = {"seconds_per_step": seconds / pace.steps, "data_seconds_per_step": pace.waited / pace.steps}
+    tracker.speed(state.step, {"rays_per_second": speed, **timings})
     bar.set_postfix_str(f"loss {total:.4f}, {speed:.0f} rays/s")
     _log.info("step %d: loss %.6f (%s)", state.step, total, ", ".join(f"{k} {v:.4f}" for k, v in terms.items()))
     pace.restart()

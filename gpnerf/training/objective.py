@@ -9,6 +9,7 @@ from gpnerf import losses
 from gpnerf.losses import Assignment, Negative
 from gpnerf.models.gpnerf import StepOutput
 from gpnerf.structures import Compat, Example, RayOutput, Rays
+from gpnerf.training.photometric import colour_mismatch
 
 # The published loss adds the head's loss for the coarse and for the fine pass, which share one prediction.
 _SEMANTIC_COUNTS = 2
@@ -16,17 +17,26 @@ _SEMANTIC_COUNTS = 2
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Weights of the terms; one of 0 leaves its term out."""
+    """Weights of the terms; one of 0 leaves its term out. Without one of its own the depth-guided loss has that of
+    distillation.
+    """
 
     colour: float
     semantic: float
     distillation: float
     depth: float
     instance: float = 0.0
+    depth_guided: float | None = None
+    photometric: float = 0.0
 
     @property
-    def head(self) -> bool:
-        """Whether the perception head learns."""
+    def guidance(self) -> float:
+        """The weight of the depth-guided loss."""
+        return self.distillation if self.depth_guided is None else self.depth_guided
+
+    @property
+    def heads(self) -> bool:
+        """Whether any perception head learns."""
         return self.semantic > 0 or self.instance > 0
 
 
@@ -52,29 +62,35 @@ class Objective:
     @property
     def wants_semantics(self) -> bool:
         """Whether any term looks at semantic features or logits."""
-        return self.weights.head or self.weights.distillation > 0
+        return self.weights.heads or self.wants_features or self.wants_guidance
+
+    @property
+    def wants_features(self) -> bool:
+        """Whether the semantic features of rays are compared with the reference."""
+        return self.weights.distillation > 0
 
     @property
     def wants_guidance(self) -> bool:
         """Whether the semantic features of every sample are compared with the reference."""
-        return self.weights.distillation > 0
+        return self.weights.guidance > 0
 
     def terms(self, output: StepOutput, example: Example, rays: Rays) -> dict[str, Tensor]:
         """Named terms, already weighted; their sum is the loss."""
         terms = self._colour(output, example, rays)
         if self.weights.semantic and example.target.labels is not None:
             terms |= self._semantic(output, example.target.labels, rays)
-        if self.weights.instance and output.logits is not None:
-            terms |= self._instance(output.logits, example.target.instances)
-        if self.weights.distillation and output.reference is not None:
+        if self.weights.instance and output.instance_logits is not None:
+            terms |= self._instance(output.instance_logits, example.target.instances)
+        if output.reference is not None:
             terms |= self._distillation(output.last, output.reference)
         if self.weights.depth and example.target.depth is not None:
             terms |= self._depth(output, example, rays)
+        if self.weights.photometric:
+            terms |= self._photometric(output, example, rays)
         return terms
 
     def _colour(self, output: StepOutput, example: Example, rays: Rays) -> dict[str, Tensor]:
-        u, v = rays.pixels.unbind(-1)
-        truth = example.target.image[:, v, u].T
+        truth = _true_colours(example, rays)
         return {
             f"colour_{name}": self.weights.colour * losses.colour_loss(each.rgb, truth)
             for name, each in _passes(output).items()
@@ -93,20 +109,23 @@ class Objective:
         }
 
     def _instance(self, logits: Tensor, instances: Tensor | None) -> dict[str, Tensor]:
-        """The last of the logits belongs to no instance. Without a truth the term is 0 with zero gradients, since
-        processes exchange one of every parameter."""
+        """Without a truth the term is 0 with zero gradients, since processes exchange one of every parameter."""
         if instances is None:
-            instances = torch.full(logits.shape[1:], -1, device=logits.device)
-        loss = losses.instance_loss(logits[:-1], instances, self.assignment)
+            unknown = len(logits)  # is no channel
+            instances = torch.full(logits.shape[1:], unknown, device=logits.device)
+        loss = losses.instance_loss(logits, instances, self.assignment)
         return {"instance": self.weights.instance * _SEMANTIC_COUNTS * loss}
 
     def _distillation(self, last: RayOutput, reference: Tensor) -> dict[str, Tensor]:
-        assert last.features is not None and last.guidance is not None
-        guided = losses.depth_guided_loss(last.guidance, last.weights, self.n_p, self.negative, self.compat)
-        return {
-            "distillation": self.weights.distillation * losses.distillation_loss(last.features, reference),
-            "depth_guided": self.weights.distillation * guided,
-        }
+        terms = {}
+        if self.weights.distillation:
+            assert last.features is not None
+            terms["distillation"] = self.weights.distillation * losses.distillation_loss(last.features, reference)
+        if self.weights.guidance:
+            assert last.guidance is not None
+            guided = losses.depth_guided_loss(last.guidance, last.weights, self.n_p, self.negative, self.compat)
+            terms["depth_guided"] = self.weights.guidance * guided
+        return terms
 
     def _depth(self, output: StepOutput, example: Example, rays: Rays) -> dict[str, Tensor]:
         u, v = rays.pixels.unbind(-1)
@@ -115,6 +134,18 @@ class Objective:
             f"depth_{name}": self.weights.depth * losses.depth_loss(each.depth, truth, example.near, example.far)
             for name, each in _passes(output).items()
         }
+
+    def _photometric(self, output: StepOutput, example: Example, rays: Rays) -> dict[str, Tensor]:
+        truth, terms = _true_colours(example, rays), {}
+        for name, each in _passes(output).items():
+            mismatch = colour_mismatch(rays, each.z, truth, example.sources)
+            terms[f"photometric_{name}"] = self.weights.photometric * losses.photometric_loss(each.weights, mismatch)
+        return terms
+
+
+def _true_colours(example: Example, rays: Rays) -> Tensor:
+    u, v = rays.pixels.unbind(-1)
+    return example.target.image[:, v, u].T
 
 
 def _passes(output: StepOutput) -> dict[str, RayOutput]:

@@ -1,5 +1,6 @@
 """Which pixels of the target a step renders, and the random numbers of a step."""
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -7,7 +8,9 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-SampleMode = Literal["uniform", "center"]
+SampleMode = Literal["uniform", "center", "patch"]
+
+_CELL = 2  # pixels a side; the perception head reads a map of half the image's size
 
 
 def step_seed(seed: int, rank: int, step: int, target: int = 0) -> int:
@@ -20,9 +23,24 @@ def choose_pixels(
 ) -> Int64[Tensor, "pixels 2"]:
     """`count` different pixels (u, v), from the whole image or from its central part; all of them if it has fewer.
 
-    `center_ratio` is the central part's side as a share of the image's.
+    `center_ratio` is the central part's side as a share of the image's. With `patch`, half of them (or the largest
+    square number below) are neighbouring cells of the semantic feature map, the others come from the whole image.
     """
+    if mode == "patch":
+        return _patch_and_others(height, width, count, generator)
     rows, cols = (height, width) if mode == "uniform" else (round(height * center_ratio), round(width * center_ratio))
     top, left = (height - rows) // 2, (width - cols) // 2
     chosen = torch.randperm(rows * cols, generator=generator, device=generator.device)[:count]
     return torch.stack([left + chosen % cols, top + torch.div(chosen, cols, rounding_mode="floor")], dim=-1)
+
+
+def _patch_and_others(height: int, width: int, count: int, generator: torch.Generator) -> Int64[Tensor, "pixels 2"]:
+    device, cells = generator.device, (-(-height // _CELL), -(-width // _CELL))
+    side = min(*cells, math.isqrt(count // 2))
+    # On the generator's device all along, since a GPU is not to be waited for.
+    top, left = (torch.randint(n - side + 1, (), generator=generator, device=device) for n in cells)
+    v, u = (_CELL * (first + torch.arange(side, device=device)) for first in (top, left))
+    patch = (width * v[:, None] + u).flatten()
+    order = torch.rand(height * width, generator=generator, device=device).index_fill(0, patch, 2.0).argsort()
+    chosen = torch.cat([patch, order[: max(0, min(count, height * width) - len(patch))]])
+    return torch.stack([chosen % width, torch.div(chosen, width, rounding_mode="floor")], dim=-1)

@@ -125,7 +125,8 @@ def _terms(
     # No cache: weights cast for the gradient-free part of the pyramid must not serve the part that learns.
     with torch.autocast(rays.pixels.device.type, torch.bfloat16, enabled=amp, cache_enabled=False):
         jitter = generator if settings.jitter else None
-        output = state.network(example, rays, objective.wants_semantics, objective.wants_guidance, jitter)
+        wants = objective.wants_semantics, objective.wants_features, objective.wants_guidance
+        output = state.network(example, rays, *wants, jitter)
     return objective.terms(output, example, rays), _silent(output, example, objective)
 
 

@@ -24,6 +24,13 @@ def depth_picture(depth: Float[Tensor, "height width"], near: float, far: float)
     return picture
 
 
+def depth_limits(depth: Float[Tensor, "height width"]) -> tuple[float, float]:
+    """Near and far (metres) that all but 1% of the known depths at either end lie between; 0 and 1 if none is known."""
+    known = depth[depth > 0].float().cpu().numpy()
+    near, far = np.percentile(known, (1, 99)).tolist() if known.size else (0.0, 1.0)
+    return near, far
+
+
 def error_picture(
     a: Float[Tensor, "channels height width"], b: Float[Tensor, "channels height width"], largest: float
 ) -> UInt8[np.ndarray, "height width 3"]:

@@ -42,6 +42,19 @@ class LegendEntry:
     colour: tuple[int, int, int]
 
 
+@dataclass(frozen=True)
+class Labelled:
+    """Ids of a view at full resolution, true (if known) and predicted: places in `names`, or no name's.
+
+    An id has one colour in every view.
+    """
+
+    kind: str
+    truth: Int64[Tensor, "height width"] | None
+    predicted: Int64[Tensor, "height width"]
+    names: Sequence[str]
+
+
 def panel(
     tiles: Sequence[Tile], columns: int, legend: Sequence[LegendEntry] = (), tile_width: int = 320
 ) -> UInt8[np.ndarray, "height width 3"]:
@@ -69,34 +82,23 @@ def panel(
 
 
 def view_panel(
-    target: TargetView,
-    output: ImageOutput,
-    predicted: Int64[Tensor, "height width"] | None,
-    class_names: Sequence[str],
-    stride: int,
-    instances: Int64[Tensor, "height width"] | None = None,
-    instance_names: Sequence[str] = (),
+    target: TargetView, output: ImageOutput, labelled: Sequence[Labelled], stride: int
 ) -> UInt8[np.ndarray, "rows cols 3"]:
-    """Truth and prediction of one view side by side: colour, depth, classes and instances; then the colour error and
+    """Truth and prediction of one view side by side: colour, depth, and all that is labelled; then the colour error and
     the features.
 
-    `predicted` are class ids at full resolution and `instances` those of instances, each of which has one colour in
-    every frame; colour and depth are rendered at every `stride`-th pixel. What the view or the output lacks is left
-    out.
+    Colour and depth are rendered at every `stride`-th pixel. What the view or the output lacks is left out.
     """
     truth = target.image[:, ::stride, ::stride].to(output.rgb)
     tiles = [Tile("colour: truth", colour_picture(truth)), Tile("colour: prediction", colour_picture(output.rgb))]
     tiles += _depth_tiles(None if target.depth is None else target.depth[::stride, ::stride], output.depth)
     legend: list[LegendEntry] = []
-    for kind, true_ids, ids, names in (
-        ("classes", target.labels, predicted, class_names),
-        ("instances", target.instances, instances, instance_names),
-    ):
-        if ids is not None:
-            maps = {title: part.cpu() for title, part in (("truth", true_ids), ("prediction", ids)) if part is not None}
-            palette = class_palette(len(names))
-            tiles += [Tile(f"{kind}: {title}", label_picture(labels, palette)) for title, labels in maps.items()]
-            legend += _class_legend(torch.cat([labels.flatten() for labels in maps.values()]), names, palette)
+    for each in labelled:
+        known = (("truth", each.truth), ("prediction", each.predicted))
+        maps = {title: ids.cpu() for title, ids in known if ids is not None}
+        palette = class_palette(len(each.names))
+        tiles += [Tile(f"{each.kind}: {title}", label_picture(ids, palette)) for title, ids in maps.items()]
+        legend += _class_legend(torch.cat([ids.flatten() for ids in maps.values()]), each.names, palette)
     error = error_picture(output.rgb, truth, _LARGEST_ERROR)
     tiles.append(Tile(f"colour error (black 0, yellow {_LARGEST_ERROR}+)", error))
     if output.features is not None:

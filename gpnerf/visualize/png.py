@@ -41,6 +41,14 @@ def save_instances(path: Path, ids: Int64[Tensor, "height width"], largest: int)
     _write_png(path, ids.cpu().numpy().astype(np.uint8 if largest < IGNORE_ID else np.uint16))
 
 
+def save_segments(path: Path, classes: Int64[Tensor, "height width"], instances: Int64[Tensor, "height width"]) -> None:
+    """Write a class and an instance id for every pixel as one RGB picture: R is the class (255 for ignore), G + 256 B
+    the instance id (0 for none).
+    """
+    parts = torch.stack([classes, instances % 256, instances // 256], dim=-1)
+    save_picture(path, parts.cpu().numpy().astype(np.uint8))
+
+
 def read_picture(path: Path) -> UInt8[np.ndarray, "height width 3"]:
     """Read what `save_picture` wrote; a file that is no picture is a UserError."""
     return np.ascontiguousarray(_read_png(path, cv2.IMREAD_COLOR)[..., ::-1])
@@ -55,6 +63,17 @@ def read_labels(path: Path, ignore: int) -> Int64[Tensor, "height width"]:
     """Read what `save_labels` wrote, 255 turned back into `ignore`; a file that is no picture is a UserError."""
     ids = torch.from_numpy(_read_png(path, cv2.IMREAD_UNCHANGED).astype(np.int64))
     return torch.where(ids == IGNORE_ID, ignore, ids)
+
+
+def read_instances(path: Path) -> Int64[Tensor, "height width"]:
+    """Read what `save_instances` wrote; a file that is no picture is a UserError."""
+    return torch.from_numpy(_read_png(path, cv2.IMREAD_UNCHANGED).astype(np.int64))
+
+
+def read_segments(path: Path) -> tuple[Int64[Tensor, "height width"], Int64[Tensor, "height width"]]:
+    """Read the classes and instance ids that `save_segments` wrote; a file that is no picture is a UserError."""
+    classes, low, high = torch.from_numpy(read_picture(path).astype(np.int64)).unbind(-1)
+    return classes, low + 256 * high
 
 
 def _write_png(path: Path, array: np.ndarray) -> None:
