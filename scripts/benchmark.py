@@ -140,7 +140,9 @@ def _setting(config: Config) -> Setting:
     if rays > pixel_count:
         raise UserError(f"--rays: expected at most the image's {pixel_count} pixels, found {rays}")
     device = select_device(config.run.device, config.expects_gpu)
-    views, (near, far) = protocol.num_source_views, protocol.depth_ranges.evaluation
+    if (ranges := protocol.depth_ranges) is None:
+        raise UserError(f"{protocol.name}: the example that is measured has no near and far of its own; --depth_range")
+    views, (near, far) = protocol.num_source_views, ranges.evaluation
     example = room_example(protocol.height, protocol.width, views, len(names), near, far)
     pixels = choose_pixels(
         protocol.height, protocol.width, rays, "uniform", 1.0, torch.Generator().manual_seed(config.run.seed)
@@ -191,11 +193,12 @@ def _steps(setting: Setting) -> dict[str, Step]:
 
 
 def _loader(config: Config) -> dict[str, float]:
-    """Examples a second of the preset's training loader: decoding every frame, and from the configured cache."""
-    decoding = replace(config, data=replace(config.data, cache_gb=0.0))
-    made = {
-        name: training_examples(given, Context())[0] for name, given in (("decoding", decoding), ("cached", config))
-    }
+    """Examples a second of the preset's training loader: without a cache, and from the configured one."""
+    uncached = replace(config, data=replace(config.data, cache_gb=0.0))
+    made = {name: training_examples(given, Context())[0] for name, given in (("", uncached), ("cached", config))}
+    names = config.data.train_dataset.split("+")
+    packed = [scene.packed is not None for name in names for scene in data_source(uncached, name).opened.values()]
+    made[f"{sum(packed)} of {len(packed)} scenes packed" if any(packed) else "decoding"] = made.pop("")
     return {
         f"examples a second, {name}": examples_per_second(
             examples,

@@ -1,5 +1,6 @@
 """Weights-only files: the same weights in both layouts, fit for use from Python and for further training."""
 
+import hashlib
 import runpy
 import sys
 from pathlib import Path
@@ -9,10 +10,12 @@ import numpy as np
 import pytest
 import torch
 from tiny_model import example, model
-from tiny_runs import training, write_rooms
+from tiny_runs import REPOSITORY, training, write_rooms
 
 import gpnerf
+from gpnerf.assembly.model import Architecture
 from gpnerf.checkpoint import export_weights, load_checkpoint, load_weights, save_checkpoint
+from gpnerf.config import parse
 from gpnerf.data.dataset import KeyedExamples, MixedExamples
 from gpnerf.data.labels import CLASS_NAMES
 from gpnerf.errors import UserError
@@ -112,3 +115,14 @@ class Ranged(KeyedExamples):
 
 def test_the_depth_range_of_mixed_data_sets_holds_all_of_them() -> None:
     assert MixedExamples([Ranged(0.1, 6.0), Ranged(0.3, 8.0)], [1.0, 1.0]).depth_range == (0.1, 8.0)
+
+
+def test_the_weights_that_come_along_are_small_and_fit_their_preset() -> None:
+    path = REPOSITORY / "weights/gnt_rooms.pth"
+    assert path.stat().st_size < 8e6
+    content = load_checkpoint(path)
+    preset = parse(["--config", str(REPOSITORY / "configs/gnt_rooms.txt")])
+    architecture = Architecture.of(preset, len(content["class_names"]))
+    architecture.require_same(content, path)
+    architecture.build().load_state_dict(content["model"])
+    assert hashlib.sha256(path.read_bytes()).hexdigest() in (REPOSITORY / "weights/README.md").read_text()

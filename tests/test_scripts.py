@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,16 +35,20 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "calls.txt"
 
 
-@pytest.mark.parametrize("options", [["--smoke"], []])
+@pytest.mark.parametrize("options", [["--smoke"], ["--from-scratch"], []])
 def test_quickstart_passes_known_flags(calls: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]) -> None:
     subprocess.run(["bash", str(calls.parent / "scripts/quickstart.sh"), *options], check=True, capture_output=True)
     monkeypatch.chdir(REPOSITORY)  # where the config files are
     commands = [call.splitlines() for call in calls.read_text().split("----\n") if call]
     rooms = [arguments for program, *arguments in commands if program == "scripts/make_rooms.py"]
     (training,) = [parse(arguments) for program, *arguments in commands if program == "train_gpnerf.py"]
-    (evaluation,) = [parse(arguments) for program, *arguments in commands if program == "eval_gpnerf.py"]
+    *shown, evaluation = [parse(arguments) for program, *arguments in commands if program == "eval_gpnerf.py"]
     assert training.model == evaluation.model and training.run == evaluation.run
-    assert (training.optim.total_step == 20) == bool(options)
+    assert (training.optim.total_step == 20) == ("--smoke" in options)
+    assert len(shown) == (0 if "--from-scratch" in options else 1)
+    for each in shown:
+        assert each.optim.ckpt_path == Path("weights/gnt_rooms.pth") and each.run.expname != evaluation.run.expname
+        assert replace(each.run, expname=evaluation.run.expname) == evaluation.run and each.data == evaluation.data
     assert rooms
     for arguments in rooms:
         assert Path(arguments[arguments.index("--out") + 1]) == training.run.rootdir / "data/rooms"
