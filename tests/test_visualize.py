@@ -34,9 +34,6 @@ def random(*shape: int, seed: int = 0) -> Tensor:
     return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-# --- pictures ---
-
-
 def test_saved_colours_are_the_scored_colours() -> None:
     rgb = 1.4 * random(3, 9, 11) - 0.2
     assert np.array_equal(colour_picture(rgb), to_uint8(rgb).permute(1, 2, 0).numpy())

@@ -12,6 +12,7 @@ from PIL import Image
 
 from gpnerf.data.images import blur_and_resize, decode_colour, decode_map, resize_nearest
 from gpnerf.errors import UserError
+from gpnerf.preparation.png import encode_map
 
 _FORMATS = {".jpg": "JPEG", ".png": "PNG"}
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
@@ -36,7 +37,10 @@ def save_map(path: Path, values: Shaped[np.ndarray, "height width"], size: tuple
     """Write depth (millimetres) or ids as PNG, shrunk to (height, width) `size` if they are larger."""
     if size and is_larger(values.shape, size):
         values = resize_nearest(values, *size, centred=True)
-    _save(path, values)
+    if values.dtype == np.uint16:
+        path.write_bytes(encode_map(values))
+    else:
+        _save(path, values)
 
 
 def shrink_map(path: Path, size: tuple[int, int]) -> None:
