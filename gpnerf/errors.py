@@ -84,7 +84,7 @@ def run_script(main: Callable[[], None]) -> None:
                 raise
             _fail(
                 f"another process of this run has ended or cannot be reached ({_complaint(error)}); "
-                "see its messages; the same command goes on from the newest checkpoint"
+                "see its messages; the same command goes on from what is saved"
             )
 
 
@@ -103,7 +103,7 @@ def _stop(number: int, _: FrameType | None) -> None:
 
 
 def _farewell(name: str) -> str:
-    return f"stopped by {name}; the same command goes on from the newest checkpoint"
+    return f"stopped by {name}; the same command goes on from what is saved"
 
 
 def _complaint(error: RuntimeError) -> str:

@@ -75,7 +75,7 @@ def test_a_signal_ends_a_script_with_code_0(caplog: pytest.LogCaptureFixture) ->
         run_script(lambda: signal.raise_signal(signal.SIGTERM))
     assert end.value.code == 0
     assert [r.getMessage() for r in caplog.records] == [
-        "stopped by SIGTERM; the same command goes on from the newest checkpoint"
+        "stopped by SIGTERM; the same command goes on from what is saved"
     ]
     assert signal.getsignal(signal.SIGTERM) == before
     assert not issubclass(Stopped, Exception)

@@ -63,7 +63,7 @@ def test_a_signal_while_validating_ends_at_once_and_validation_is_made_up_for(
 
     with monkeypatch.context() as patch:
         patch.setattr("gpnerf.evaluation.run.evaluate_view", interrupted)
-        with pytest.raises(Stopped, match="stopped by SIGTERM; the same command goes on from the newest checkpoint"):
+        with pytest.raises(Stopped, match="stopped by SIGTERM; the same command goes on from what is saved"):
             training(root, "--expname", "two").run()
     assert steps(root, "two") == [3]
     assert not any("validation" in line for line in losses(root, "two"))
