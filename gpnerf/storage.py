@@ -1,0 +1,86 @@
+"""Files that are read and kept: only regular ones are opened, and what is written is whole or absent."""
+
+import hashlib
+import json
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from gpnerf.errors import UserError
+
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+}
+
+
+def require_file(path: Path, expected: str, remedy: str) -> None:
+    """Raise `UserError` unless `path` is a regular file, or a link to one: to open a pipe would wait for ever.
+
+    `expected` says what the file should be, `remedy` what to do; both become part of the message.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(f"{path}: expected {expected}, found no such file; {remedy}") from None
+    except (OSError, ValueError) as error:  # no rights, a loop of links, a name beyond the system's limits
+        raise UserError(f"{path}: expected {expected}, found a fault ({_reason(error)}); {remedy}") from error
+    if not stat.S_ISREG(mode):
+        found = _KINDS.get(stat.S_IFMT(mode), "no regular file")
+        raise UserError(f"{path}: expected {expected}, found {found}; {remedy}")
+
+
+def read_bytes(path: Path, expected: str, remedy: str) -> bytes:
+    """The content of a regular file; the arguments and the error are those of `require_file`."""
+    require_file(path, expected, remedy)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: expected {expected}, found a fault ({_reason(error)}); {remedy}") from error
+
+
+def read_text(path: Path, expected: str, remedy: str) -> str:
+    """The text of a regular file in UTF-8, with or without a byte-order mark; errors as in `require_file`."""
+    try:
+        return read_bytes(path, expected, remedy).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: expected {expected}, found a file that is not UTF-8 text; {remedy}") from error
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file in one move, and its folder if need be: a reader sees the old one or the whole new one.
+
+    Raises:
+        UserError: it cannot be written (full or read-only disk, missing rights, something else of that name).
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_bytes(content.encode() if isinstance(content, str) else content)
+        beside.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            beside.unlink()
+        raise UserError(f"{path}: cannot be written ({_reason(error)}); free space or choose another folder") from error
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of bytes, of a text, or of a value that JSON can hold (the order of keys does not count)."""
+    if not isinstance(value, bytes):
+        value = (value if isinstance(value, str) else json.dumps(value, sort_keys=True)).encode()
+    return hashlib.sha256(value).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
