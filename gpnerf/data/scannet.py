@@ -59,10 +59,10 @@ def scannet_scene(
     if released:
         factor = width / _RELEASED_SIZE[1]
         scale = (factor, factor)
-        intrinsics = _intrinsics_of(path, *_RELEASED_SIZE, _RELEASED_REMEDY) * [[factor], [factor], [1.0]]
+        intrinsics = read_intrinsics(path, _RELEASED_SIZE, _RELEASED_REMEDY) * [[factor], [factor], [1.0]]
     else:
         scale = (width / file_size[1], height / file_size[0])
-        intrinsics = rescale_intrinsics(_intrinsics_of(path, *file_size, _RESCALE), scale)
+        intrinsics = rescale_intrinsics(read_intrinsics(path, file_size), scale)
     places = [(folder / part, "") for part in ("depth", "label-filt", "instance-filt")]
     return Scene(
         name=name,
@@ -78,15 +78,26 @@ def scannet_scene(
     )
 
 
-def read_intrinsics(path: Path) -> Float64[np.ndarray, "3 3"]:
-    """The colour camera of a recording, in pixels of whichever picture.
+def read_intrinsics(
+    path: Path, size: tuple[int, int] | None = None, remedy: str = _RESCALE
+) -> Float64[np.ndarray, "3 3"]:
+    """The colour camera of a recording, in pixels of pictures of (height, width) `size`; of whichever without.
+
+    A recording is not cropped: the principal point of intrinsics that are its own is near the middle.
 
     Raises:
-        UserError: the file holds no pinhole camera.
+        UserError: the file holds no pinhole camera, or that of another picture size.
     """
     matrix = read_matrix(path, "colour intrinsics")[:3, :3]
     if fault := shape_fault(matrix):
         raise UserError(f"{path}: expected the intrinsics of a pinhole camera in pixels, found {fault}; {_EXPORT}")
+    if size is None:
+        return matrix
+    height, width = size
+    require_intrinsics(matrix, height, width, str(path), remedy)
+    if other := other_size(matrix, height, width):
+        found = f"those of one of {other[1]}x{other[0]} (by the principal point)"
+        raise UserError(f"{path}: expected intrinsics of a {width}x{height} picture, found {found}; {remedy}")
     return matrix
 
 
@@ -106,12 +117,3 @@ def _usable_poses(folder: Path, name: str, numbers: list[int]) -> dict[int, Floa
             first_of([paths[n] for n in lost]),
         )
     return {n: require_pose(pose, str(paths[n]), _EXPORT) for n, pose in poses.items() if n not in set(lost)}
-
-
-def _intrinsics_of(path: Path, height: int, width: int, remedy: str) -> Float64[np.ndarray, "3 3"]:
-    """Those of pictures of height x width pixels: a recording is not cropped, so they must have its middle."""
-    matrix = require_intrinsics(read_intrinsics(path), height, width, str(path), remedy)
-    if other := other_size(matrix, height, width):
-        found = f"those of one of {other[1]}x{other[0]} (by the principal point)"
-        raise UserError(f"{path}: expected intrinsics of a {width}x{height} picture, found {found}; {remedy}")
-    return matrix
