@@ -12,11 +12,12 @@ from rooms_helper import covisible
 from spoilt_rooms import OPENGL, copy_room
 
 from gpnerf.checking.agreement import carry, depth_distances, epipolar_distances, fundamental_matrix
-from gpnerf.checking.corrections import corrections
-from gpnerf.checking.fits import depth_factor, fit_of
+from gpnerf.checking.corrections import Correction, corrections
+from gpnerf.checking.fits import Fit, depth_factor, fit_of
 from gpnerf.checking.layouts import record_scannet
 from gpnerf.checking.matching_points import MatchedPair, features, match
 from gpnerf.checking.pairs import matched_pairs
+from gpnerf.checking.verdict import judge
 from gpnerf.data.files import rescale_intrinsics
 from gpnerf.data.scene import FrameCache, Scene
 
@@ -159,6 +160,19 @@ def test_cameras_moved_as_a_whole_fit_the_same(scene, true_pair, angle, x, y, z)
     before, after = (fit_of(one, [true_pair], as_given) for one in (wrong, moved))
     assert after.lines[0] == pytest.approx(before.lines[0], rel=1e-3, abs=1e-3)
     assert after.places[0] == pytest.approx(before.places[0], rel=1e-2, abs=1e-2)
+
+
+def test_what_leaves_more_than_a_few_pixels_is_no_explanation(scene: Scene, true_pair: MatchedPair) -> None:
+    def fit(correction: Correction, error: float) -> Fit:
+        return Fit(correction, np.full(3, error), np.full(3, error))
+
+    given, *others = corrections((128, 160), None, (128, 160))
+    for left, explained in ((2.0, True), (2.9, True), (4.0, False), (20.0, False)):
+        fits = [fit(given, 100.0), *(fit(one, 90.0) for one in others[1:]), fit(others[0], left)]
+        (finding,) = judge(fits, [true_pair] * 3, scene)
+        assert finding.is_mistake
+        assert finding.text.startswith(others[0].mistake) == explained
+        assert ("none of the usual mistakes explains it" in finding.text) != explained
 
 
 def test_pairs_share_points_and_are_the_same_again(scene: Scene) -> None:
