@@ -19,6 +19,8 @@ _FOCAL_RANGE = (0.1, 10.0)
 _LARGEST_SHARE = 1.0
 # The principal point of another picture size is off the middle by the same factor on both axes, but for rounding.
 _SAME_FACTOR, _OTHER_SIZE = 0.03, 0.2
+# As a share of the side.
+_OFF_MIDDLE = 0.2
 
 
 def pose_fault(pose: Float[np.ndarray, "4 4"]) -> str | None:
@@ -72,11 +74,22 @@ def size_fault(matrix: Float[np.ndarray, "3 3"], height: int, width: int) -> str
 
 
 def other_size(matrix: Float[np.ndarray, "3 3"], height: int, width: int) -> tuple[int, int] | None:
-    """(height, width) of the picture in whose middle the principal point lies, if that is this one at another scale."""
+    """(height, width) of the picture in whose middle the principal point lies, if that is this one at another scale, or
+    lying on its side."""
+    high, wide = implied_size(matrix)
+    if min(high, wide) <= 0:
+        return None
+    if abs(high / height * width / wide - 1) < _SAME_FACTOR:
+        is_other = abs(np.log(wide / width)) > _OTHER_SIZE
+    else:
+        is_other = abs(high / width * height / wide - 1) < _SAME_FACTOR
+    return (round(high), round(wide)) if is_other else None
+
+
+def is_off_middle(matrix: Float[np.ndarray, "3 3"], height: int, width: int) -> bool:
+    """Whether the principal point is off the picture's middle by more than lenses are, as in a crop."""
     implied = implied_size(matrix)
-    down, across = implied[0] / height, implied[1] / width
-    same_shape = min(down, across) > 0 and abs(down / across - 1) < _SAME_FACTOR
-    return (round(implied[0]), round(implied[1])) if same_shape and abs(np.log(across)) > _OTHER_SIZE else None
+    return any(abs(mine / its - 1) > 2 * _OFF_MIDDLE for mine, its in zip(implied, (height, width), strict=True))
 
 
 def implied_size(matrix: Float[np.ndarray, "3 3"]) -> tuple[float, float]:

@@ -9,6 +9,7 @@ from scipy.spatial.transform import Rotation
 from gpnerf.camera_checks import (
     implied_size,
     intrinsics_fault,
+    is_off_middle,
     other_size,
     pose_fault,
     pose_is_lost,
@@ -121,7 +122,9 @@ def test_another_size_is_told(size: tuple[int, int], factor: float) -> None:
     if factor > 1.3 or factor < 0.75:
         assert other_size(matrix, *size) == other
     if 0.9 < other[0] / height < 1.1:
-        assert other_size(matrix, *size) is None
+        assert other_size(matrix, *size) is None and not is_off_middle(matrix, *size)
+    if abs(np.log(height / width)) > 0.1:  # lying on its side
+        assert other_size(matrix, width, height) == other
     if factor > 2.1:
         fault = intrinsics_fault(matrix, *size)
         assert fault and f"in the middle of one of {other[1]}x{other[0]} pixels" in fault

@@ -14,6 +14,8 @@ from test_load import PHOTOS, target, write_checkpoint
 from tiny_scenes import INTRINSICS, circle_pose, write_intrinsics, write_replica, write_scannet
 
 import gpnerf
+from gpnerf.checking.layouts import record_replica, record_scannet
+from gpnerf.checking.pose_matrices import camera_findings
 from gpnerf.data.replica import replica_scene
 from gpnerf.data.scannet import scannet_scene
 from gpnerf.data.scene import FrameCache
@@ -142,13 +144,22 @@ def test_intrinsics(enter: Callable[[Path, Change, Change], None], tmp_path: Pat
         assert words in refusal(enter, root, same, change)
 
 
-@pytest.mark.parametrize("factor", [0.5, 0.25, 2.0, 4.05])
-def test_intrinsics_of_another_picture_size_are_refused_in_a_recording(tmp_path: Path, factor: float) -> None:
-    """Also smaller ones, whose principal point is inside: recordings are not cropped."""
-    other = np.diag([factor, factor, 1]) @ CAMERA
-    message = refusal(read_scannet, tmp_path, same, lambda _: other)
+@pytest.mark.parametrize("other", [(12, 16), (6, 8), (48, 64), (97, 130), (32, 24)])
+def test_intrinsics_of_another_picture_size_are_refused_in_a_recording(tmp_path: Path, other: tuple[int, int]) -> None:
+    """Also smaller ones, whose principal point is inside, and of pictures that have been turned: none is a crop."""
+    height, width = other
+    matrix = np.array([[width, 0, (width - 1) / 2], [0, width, (height - 1) / 2], [0, 0, 1]])
+    message = refusal(read_scannet, tmp_path, same, lambda _: matrix)
     assert f"{tmp_path}/scene/intrinsic/intrinsic_color.txt: expected intrinsics" in message
     assert "of a 32x24 picture" in message and "check_data.py" in message
+
+
+def test_a_principal_point_far_from_the_middle_is_worth_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    read_scannet(tmp_path, same, lambda matrix: matrix * [[1, 1, 0.3], [1, 1, 1], [1, 1, 1]])
+    (warning,) = (record.getMessage() for record in caplog.records)
+    assert "intrinsic_color.txt: the principal point is far from the middle of a 32x24 picture" in warning
 
 
 def test_a_recording_with_wrong_intrinsics_is_not_prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,8 +172,37 @@ def test_a_recording_with_wrong_intrinsics_is_not_prepared(tmp_path: Path, monke
     assert not (tmp_path / "out/scene0000_00").exists()
 
 
+def test_a_film_of_photographs_of_several_lenses_has_the_camera_of_one_of_them(tmp_path: Path) -> None:
+    write_images(tmp_path)
+    content = transforms_of(POSES, CAMERA, (HEIGHT, WIDTH), [f"images/{number}.png" for number in range(FRAMES)])
+    for frame, (fx, cx) in zip(content["frames"], ((90.0, 14.0), (30.0, 15.0), (40.0, 16.0)), strict=True):
+        frame |= {"fl_x": fx, "fl_y": fx, "cx": cx, "cy": 12.0, "w": WIDTH, "h": HEIGHT}
+    write_transforms(tmp_path, content)
+    scene = open_own(tmp_path)
+    assert scene.intrinsics.shape == (FRAMES, 3, 3) and scene.intrinsics.dtype == np.float64
+    assert scene.middle_intrinsics.tolist() == [[40.0, 0, 15.5], [0, 40.0, 11.5], [0, 0, 1]]
+
+
 @pytest.mark.parametrize(("width", "height"), [(32, 32), (48, 27), (24, 32)])
 def test_replica_pictures_of_another_shape_are_refused(tmp_path: Path, width: int, height: int) -> None:
     folder = write_replica(tmp_path / "Sequence_1", 1, height, width)
     with pytest.raises(UserError, match=rf"rgb: expected pictures of 4:3, .*found {width}x{height}; "):
         replica_scene(folder, name="scene", height=24, width=32, label_map=None, cache=FrameCache(0))
+    (finding,) = (one for one in record_replica(folder, "scene").findings if "4:3" in one.text)
+    assert finding.is_mistake
+
+
+@pytest.mark.parametrize("word", ["nan", "0"])
+def test_check_data_tells_what_the_readers_refuse_and_what_they_drop(tmp_path: Path, word: str) -> None:
+    """A frame without a place is left out of a recording; renderings have none such."""
+    replica = write_replica(tmp_path / "Sequence_1", FRAMES, HEIGHT, WIDTH)
+    lines = (replica / "traj_w_c.txt").read_text().splitlines()
+    (replica / "traj_w_c.txt").write_text("\n".join([lines[0], f"{word} " * 16, lines[2]]))
+    (mistake,) = (one.text for one in record_replica(replica, "scene").findings if one.is_mistake)
+    assert "traj_w_c.txt, line 2" in mistake and "expected a camera-to-world pose" in mistake
+    recording = write_scannet(tmp_path / "scene", FRAMES, HEIGHT, WIDTH, labels=False)
+    (recording / "pose/1.txt").write_text(f"{word} " * 16)
+    found = camera_findings(record_scannet(recording, "scene"))
+    assert [(one.is_mistake, one.text) for one in found] == [
+        (False, f"1 of {FRAMES} poses hold inf, NaN or zeros: frames 1; readers drop these frames")
+    ]

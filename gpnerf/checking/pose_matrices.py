@@ -2,11 +2,9 @@
 
 from collections import defaultdict
 
-from gpnerf.camera_checks import implied_size, pose_fault, pose_is_lost
+from gpnerf.camera_checks import implied_size, is_off_middle, pose_fault, pose_is_lost
 from gpnerf.checking.findings import Finding, mistake, remark, some_of
 from gpnerf.checking.recording import Recording
-
-_CENTRE = 0.2  # of the picture's size, by which a principal point may be off its middle
 
 
 def camera_findings(recording: Recording) -> list[Finding]:
@@ -46,9 +44,10 @@ def _intrinsics_findings(recording: Recording) -> list[Finding]:
     if recording.intrinsics is None:
         return []
     height, width = recording.size
-    down, across = implied_size(recording.intrinsics.mean(axis=0))
-    if abs(across - width) <= 2 * _CENTRE * width and abs(down - height) <= 2 * _CENTRE * height:
+    mean = recording.intrinsics.mean(axis=0)
+    if not is_off_middle(mean, height, width):
         return []
+    down, across = implied_size(mean)
     implied = f"{across:.0f}x{down:.0f}"
     return [
         remark(f"intrinsics: the principal point is the middle of a {implied} picture, but files are {width}x{height}")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float, Float64
 
+from gpnerf.camera_checks import pose_is_lost
 from gpnerf.checking.findings import Finding
 from gpnerf.data.files import SceneFiles, rescale_intrinsics
 from gpnerf.data.frames import ImageForm
@@ -68,7 +69,7 @@ class Recording:
 
 
 def is_invertible(pose: Float[np.ndarray, "4 4"] | None) -> bool:
-    """Whether there is a pose that is finite and spans space, so that it can be turned round."""
-    if pose is None or not np.isfinite(pose).all():
+    """Whether there is a pose that spans space, so that it can be turned round."""
+    if pose is None or pose_is_lost(pose):
         return False
     return bool(abs(np.linalg.det(pose)) > np.finfo(np.float32).eps)

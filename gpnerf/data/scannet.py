@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Float64
 
-from gpnerf.camera_checks import other_size, pose_is_lost, require_intrinsics, require_pose, shape_fault
+from gpnerf.camera_checks import is_off_middle, other_size, pose_is_lost, require_intrinsics, require_pose, shape_fault
 from gpnerf.data.files import (
     SceneFiles,
     find_series,
@@ -98,6 +98,14 @@ def read_intrinsics(
     if other := other_size(matrix, height, width):
         found = f"those of one of {other[1]}x{other[0]} (by the principal point)"
         raise UserError(f"{path}: expected intrinsics of a {width}x{height} picture, found {found}; {remedy}")
+    if is_off_middle(matrix, height, width):
+        logger.warning(
+            "%s: the principal point is far from the middle of a %dx%d picture: are these intrinsics of another size? "
+            "See scripts/check_data.py",
+            path,
+            width,
+            height,
+        )
     return matrix
 
 
