@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
+from gpnerf.camera_checks import require_intrinsics, require_pose
 from gpnerf.errors import UserError
 from gpnerf.metrics.image import to_uint8
 from gpnerf.metrics.segmentation import predicted_labels
@@ -65,7 +66,7 @@ class NovelViews:
         """
         photos = _photos(images)
         count, _, height, width = photos.shape
-        cameras = Cameras(_intrinsics(intrinsics, count), _poses(cam_to_world, count), height, width)
+        cameras = _cameras(intrinsics, cam_to_world, count, height, width)
         self._maps = self.model.encode_sources(SourceViews(cameras, photos).to(self.device))
 
     def render(self, intrinsics: Array, cam_to_world: Array, height: int, width: int, stride: int = 1) -> NovelView:
@@ -88,7 +89,8 @@ class NovelViews:
         near, far = self.depth_range
         if not 0 < near < far < float("inf"):
             raise UserError(f"depth_range: expected 0 < near < far in metres, found {self.depth_range}; set it anew")
-        camera = Cameras(_intrinsics(intrinsics, 1)[0], _poses(cam_to_world, 1)[0], height, width).to(self.device)
+        one = _cameras(intrinsics, cam_to_world, 1, height, width).to(self.device)
+        camera = Cameras(one.intrinsics[0], one.cam_to_world[0], height, width)
         output = render_view(self.model, self._maps, camera, near, far, stride).to("cpu")
         logits = output.instance_logits if output.logits is None else output.logits
         assert logits is not None
@@ -118,25 +120,14 @@ def _photos(value: Array) -> Float[Tensor, "views 3 height width"]:
     return images.float()
 
 
-def _intrinsics(value: Array, count: int) -> Float[Tensor, "views 3 3"]:
-    matrices = _matrices("intrinsics", value, count, 3, shared=True)
-    for index, matrix in enumerate(matrices):
-        if min(matrix[0, 0], matrix[1, 1]) <= 0 or matrix[2].tolist() != [0, 0, 1]:
-            raise UserError(
-                f"intrinsics[{index}]: expected focal lengths in pixels and a last row 0 0 1, found {matrix.tolist()}"
-            )
-    return matrices
-
-
-def _poses(value: Array, count: int) -> Float[Tensor, "views 4 4"]:
-    matrices = _matrices("cam_to_world", value, count, 4, shared=count == 1)
-    for index, matrix in enumerate(matrices):
-        if matrix[3].tolist() != [0, 0, 0, 1] or torch.linalg.det(matrix) <= 0:
-            raise UserError(
-                f"cam_to_world[{index}]: expected a rotation and a last row 0 0 0 1, found {matrix.tolist()}; "
-                "is it transposed?"
-            )
-    return matrices
+def _cameras(intrinsics: Array, cam_to_world: Array, count: int, height: int, width: int) -> Cameras:
+    """`count` cameras of such pictures; one matrix of intrinsics may stand for all."""
+    matrices = _matrices("intrinsics", intrinsics, count, 3, shared=True)
+    poses = _matrices("cam_to_world", cam_to_world, count, 4, shared=count == 1)
+    for index, (matrix, pose) in enumerate(zip(matrices.double().numpy(), poses.double().numpy(), strict=True)):
+        require_intrinsics(matrix, height, width, f"intrinsics[{index}]", "give those of this picture size")
+        require_pose(pose, f"cam_to_world[{index}]", "mend it or leave this view out")
+    return Cameras(matrices.float(), poses.float(), height, width)
 
 
 def _matrices(name: str, value: Array, count: int, size: int, shared: bool) -> Float[Tensor, "views size size"]:
@@ -147,13 +138,12 @@ def _matrices(name: str, value: Array, count: int, size: int, shared: bool) -> F
         raise UserError(
             f"{name}: expected shape {[count, size, size]}, one for each view, found {list(matrices.shape)}"
         )
-    _require_finite(name, matrices)
-    return matrices.float()
+    return matrices
 
 
 def _tensor(name: str, value: Array) -> Tensor:
     if isinstance(value, Tensor):
-        return value.cpu()
+        return value.detach().cpu()
     try:
         return torch.from_numpy(np.array(value))
     except (TypeError, ValueError) as error:

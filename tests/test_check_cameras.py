@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from spoilt_rooms import HEIGHT, OPENGL, WIDTH, change_poses, check, copy_room, mistakes, scale_intrinsics
 
+from gpnerf.data.files import rescale_intrinsics
+
 MISTAKES: dict[str, tuple[Callable[[Path], None], str]] = {
     "inverted": (lambda room: change_poses(room, np.linalg.inv), "poses are world-to-camera, not camera-to-world"),
     "OpenGL": (lambda room: change_poses(room, lambda pose: pose @ OPENGL), "poses have OpenGL axes"),
@@ -95,6 +97,31 @@ def test_poses_of_other_frames(tmp_path: Path) -> None:
         path.write_text(pose)
     (found,) = mistakes(check(room))
     assert "none of the usual mistakes explains it" in found
+
+
+@pytest.mark.parametrize(("width", "height"), [(400, 300), (1296, 968), (100, 96)])
+def test_intrinsics_of_another_picture_size_are_named_with_their_factors(
+    tmp_path: Path, width: int, height: int
+) -> None:
+    room = copy_room(tmp_path)
+    path = room / "intrinsic/intrinsic_color.txt"
+    matrix = np.loadtxt(path)
+    matrix[:3, :3] = rescale_intrinsics(matrix[:3, :3], (width / WIDTH, height / HEIGHT))
+    np.savetxt(path, matrix)
+    report = check(room)
+    (found,) = mistakes(report)
+    assert found.startswith(f"intrinsics are those of {width}x{height} pictures")
+    assert f"first row of the intrinsics by {WIDTH / width:.4g} and the second by {HEIGHT / height:.4g}" in found
+    assert report.cameras is not None and min(fit.error for fit in report.cameras.fits) < 1
+
+
+def test_where_pictures_cannot_tell_the_readers_refusal_is_told(tmp_path: Path) -> None:
+    room = copy_room(tmp_path)
+    scale_intrinsics(room, 0.3)
+    for path in (room / "color").iterdir():
+        cv2.imwrite(str(path), np.full((HEIGHT, WIDTH, 3), 90, np.uint8))
+    (found,) = mistakes(check(room))
+    assert found.startswith(f"{room}/intrinsic/intrinsic_color.txt: expected intrinsics of a {WIDTH}x{HEIGHT} picture")
 
 
 def test_without_texture_says_that_it_cannot_tell(tmp_path: Path) -> None:

@@ -142,9 +142,10 @@ def test_poses_on_their_own(tmp_path: Path) -> None:
     np.savetxt(room / "pose/6.txt", np.loadtxt(room / "pose/6.txt") @ np.diag([-1.0, 1, 1, 1]))
     shutil.copy(room / "pose/9.txt", room / "pose/10.txt")
     report = check(room)
-    assert f"1 of {FRAMES} poses hold inf or NaN: frames 4; readers drop these frames" in remarks(report)
+    assert f"1 of {FRAMES} poses hold inf, NaN or zeros: frames 4; readers drop these frames" in remarks(report)
     assert f"2 of {FRAMES} frames share their pose with another: (9, 10)" in remarks(report)
-    assert mistakes(report)[0] == "1 poses are no rotation and translation (last row 0 0 0 1): 6"
+    (crooked,) = mistakes(report)
+    assert crooked == ("1 poses are no rotation and shift: frames 6; the first has a mirrored (left-handed) rotation")
 
 
 def test_all_poses_equal_or_none_finite(tmp_path: Path) -> None:
@@ -152,7 +153,10 @@ def test_all_poses_equal_or_none_finite(tmp_path: Path) -> None:
     change_poses(room, lambda pose: np.eye(4))
     assert any("share their pose" in text for text in mistakes(check(room)))
     change_poses(room, lambda pose: np.full((4, 4), np.inf))
-    assert mistakes(check(room)) == [f"{FRAMES} of {FRAMES} poses hold inf or NaN: frames 0, 1, 2, 3, 4 and 7 more"]
+    lost = f"{FRAMES} of {FRAMES} poses hold inf, NaN or zeros: frames 0, 1, 2, 3, 4 and 7 more"
+    assert mistakes(check(room)) == [lost]
+    change_poses(room, np.zeros_like)
+    assert mistakes(check(room)) == [lost]
 
 
 @pytest.mark.slow  # bakes another room

@@ -12,11 +12,12 @@ from rooms_helper import covisible
 from spoilt_rooms import OPENGL, copy_room
 
 from gpnerf.checking.agreement import carry, depth_distances, epipolar_distances, fundamental_matrix
-from gpnerf.checking.corrections import corrections
-from gpnerf.checking.fits import depth_factor, fit_of
+from gpnerf.checking.corrections import Correction, corrections
+from gpnerf.checking.fits import Fit, depth_factor, fit_of
 from gpnerf.checking.layouts import record_scannet
 from gpnerf.checking.matching_points import MatchedPair, features, match
 from gpnerf.checking.pairs import matched_pairs
+from gpnerf.checking.verdict import judge
 from gpnerf.data.files import rescale_intrinsics
 from gpnerf.data.scene import FrameCache, Scene
 
@@ -26,7 +27,11 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     room = copy_room(tmp_path_factory.mktemp("checked"))
     found = record_scannet(room, "room").scene(640, FrameCache(10**8), ())
     assert found is not None
-    return replace(found, intrinsics=found.intrinsics[0])  # one camera for all frames
+    return found
+
+
+def rescaled(scene: Scene, scale: tuple[float, float]) -> np.ndarray:
+    return np.stack([rescale_intrinsics(matrix, scale) for matrix in scene.intrinsics])
 
 
 @pytest.fixture(scope="module")
@@ -37,13 +42,12 @@ def true_pair(scene: Scene) -> MatchedPair:
     depth = scene.depth(0)
     assert depth is not None
     places = []
+    (fx, _, cx), (_, fy, cy), _ = scene.intrinsics[0]
     for u, v in pixels:
-        ray = np.array([(u - scene.intrinsics[0, 2]) / scene.intrinsics[0, 0],
-                        (v - scene.intrinsics[1, 2]) / scene.intrinsics[1, 1], 1.0])  # fmt: skip
+        ray = np.array([(u - cx) / fx, (v - cy) / fy, 1.0])
         world = scene.cam_to_world[0] @ np.append(ray * float(depth[v, u]), 1.0)
         x, y, z, _ = np.linalg.inv(scene.cam_to_world[2]) @ world
-        places.append([x / z * scene.intrinsics[0, 0] + scene.intrinsics[0, 2],
-                       y / z * scene.intrinsics[1, 1] + scene.intrinsics[1, 2]])  # fmt: skip
+        places.append([x / z * fx + cx, y / z * fy + cy])
     return MatchedPair(0, 2, pixels.astype(np.float32), np.array(places, np.float32))
 
 
@@ -76,7 +80,7 @@ def test_carried_pixels_agree_with_a_plain_reprojection(scene: Scene) -> None:
     carried = carry(scene, 0, 3)
     assert carried is not None
     poses = scene.cam_to_world[[0, 3]]
-    seen, (v, u) = covisible(depths[0].numpy(), poses[0], depths[1].numpy(), poses[1], scene.intrinsics)
+    seen, (v, u) = covisible(depths[0].numpy(), poses[0], depths[1].numpy(), poses[1], scene.intrinsics[0])
     ours = carried.shared.numpy()
     assert (seen & ~ours).sum() <= 0.01 * len(seen)  # half a pixel at the border counts there
     assert ours.mean() < seen.mean() + 0.1
@@ -95,7 +99,7 @@ def test_corrections_undo_the_mistakes_they_name(scene: Scene, depth_size: tuple
     scales = {"": (1.0, 1.0), "intrinsics are those of pictures twice": (2.0, 2.0)}
     if depth_size:
         scales["intrinsics are those of the 100x64 depth files"] = (100 / 160, 64 / 128)
-    tried = corrections((128, 160), depth_size)
+    tried = corrections((128, 160), depth_size, (128, 160))
     for of_poses, spoil in spoils.items():
         for of_scale, scale in scales.items():
             (right,) = [
@@ -110,20 +114,38 @@ def test_corrections_undo_the_mistakes_they_name(scene: Scene, depth_size: tuple
             spoilt = replace(
                 scene,
                 cam_to_world=spoil(scene.cam_to_world),
-                intrinsics=rescale_intrinsics(scene.intrinsics, scale),
+                intrinsics=rescaled(scene, scale),
             )
             mended = right.applied(spoilt)
             np.testing.assert_allclose(mended.cam_to_world, scene.cam_to_world, atol=1e-9)
-            np.testing.assert_allclose(mended.intrinsics, np.stack([scene.intrinsics] * len(scene)), atol=1e-9)
+            np.testing.assert_allclose(mended.intrinsics, scene.intrinsics, atol=1e-9)
 
 
 def test_one_correction_for_one_factor() -> None:
     """Where depth files have half the size of colour, that is said once, by its more telling name."""
-    names = {one.mistake for one in corrections((128, 160), (64, 80))}
+    names = {one.mistake for one in corrections((128, 160), (64, 80), (128, 160))}
     assert "intrinsics are those of the 80x64 depth files" in names
     assert "intrinsics are those of pictures half as large" not in names
-    assert len(names) == len(corrections((128, 160), (64, 80))) == 12
-    assert len(corrections((128, 160), (128, 160))) == len(corrections((128, 160), None)) == 12
+    assert len(names) == len(corrections((128, 160), (64, 80), (128, 160))) == 12
+    assert len(corrections((128, 160), (128, 160), (130, 160))) == len(corrections((128, 160), None, (128, 160))) == 12
+
+
+@pytest.mark.parametrize(
+    ("colour", "depth", "implied", "name", "factors"),
+    [
+        ((240, 320), (480, 640), (968, 1296), "those of 1296x968 pictures", (0.24691, 0.24793)),
+        ((480, 640), (480, 640), (970.5, 1299.2), "those of 1296x968 pictures", (0.49383, 0.49587)),  # ScanNet's
+        ((480, 640), None, (1080, 1920), "those of 1920x1080 pictures", (0.33333, 0.44444)),
+        ((968, 1296), (480, 640), (480.5, 639.2), "those of the 640x480 depth files", (2.025, 2.01667)),
+        ((128, 160), None, (255, 319), "those of pictures twice as large", (0.5, 0.5)),  # centre scaled with the rest
+    ],
+)
+def test_the_size_that_the_principal_point_implies_is_tried_first(
+    colour: tuple, depth: tuple | None, implied: tuple, name: str, factors: tuple[float, float]
+) -> None:
+    first, second, *_ = corrections(colour, depth, implied)
+    assert first.mistake == "" and second.mistake == f"intrinsics are {name}"
+    assert second.scale == pytest.approx(factors, abs=1e-5)
 
 
 @given(st.floats(-0.4, 0.4), st.floats(-1, 1), st.floats(-1, 1), st.floats(-1, 1))
@@ -132,12 +154,25 @@ def test_cameras_moved_as_a_whole_fit_the_same(scene, true_pair, angle, x, y, z)
     move = np.eye(4)
     move[:3, :3] = cv2.Rodrigues(np.array([angle, 2 * angle, -angle]))[0]
     move[:3, 3] = [x, y, z]
-    wrong = replace(scene, intrinsics=rescale_intrinsics(scene.intrinsics, (1.5, 1.5)))
+    wrong = replace(scene, intrinsics=rescaled(scene, (1.5, 1.5)))
     moved = replace(wrong, cam_to_world=move @ wrong.cam_to_world)
-    as_given = corrections((128, 160), None)[0]
+    as_given = corrections((128, 160), None, (128, 160))[0]
     before, after = (fit_of(one, [true_pair], as_given) for one in (wrong, moved))
     assert after.lines[0] == pytest.approx(before.lines[0], rel=1e-3, abs=1e-3)
     assert after.places[0] == pytest.approx(before.places[0], rel=1e-2, abs=1e-2)
+
+
+def test_what_leaves_more_than_a_few_pixels_is_no_explanation(scene: Scene, true_pair: MatchedPair) -> None:
+    def fit(correction: Correction, error: float) -> Fit:
+        return Fit(correction, np.full(3, error), np.full(3, error))
+
+    given, *others = corrections((128, 160), None, (128, 160))
+    for left, explained in ((2.0, True), (2.9, True), (4.0, False), (20.0, False)):
+        fits = [fit(given, 100.0), *(fit(one, 90.0) for one in others[1:]), fit(others[0], left)]
+        (finding,) = judge(fits, [true_pair] * 3, scene)
+        assert finding.is_mistake
+        assert finding.text.startswith(others[0].mistake) == explained
+        assert ("none of the usual mistakes explains it" in finding.text) != explained
 
 
 def test_pairs_share_points_and_are_the_same_again(scene: Scene) -> None:

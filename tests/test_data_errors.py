@@ -71,7 +71,7 @@ SCANNET_FAULTS: list[tuple[str, Callable[[Path], object], list[str]]] = [
     ("pose/2.txt", Path.unlink, ["frame 2", "no such file"]),
     ("intrinsic/intrinsic_color.txt", Path.unlink, ["intrinsics", "no such file"]),
     ("intrinsic/intrinsic_color.txt", fifteen_numbers, ["expected 16 numbers", "found 15"]),
-    ("intrinsic/intrinsic_color.txt", negative_focal_length, ["positive focal lengths"]),
+    ("intrinsic/intrinsic_color.txt", negative_focal_length, ["focal lengths -1 62, which must be above 0"]),
     ("color/2.jpg", cut_in_half, ["cannot be decoded"]),
     ("color/2.jpg", other_size, ["expected 64x48", "found 20x20"]),
     ("depth/2.png", cut_in_half, ["cannot be decoded"]),
@@ -125,12 +125,13 @@ def test_instance_files_are_not_read_for_examples(tmp_path: Path) -> None:
         scene.instances(2)
 
 
-def test_no_finite_pose(tmp_path: Path) -> None:
+@pytest.mark.parametrize("word", ["nan ", "0 "])
+def test_no_pose_at_all(tmp_path: Path, word: str) -> None:
     folder = write_scannet(tmp_path / "data" / "scannet" / "scene0000_00", frames=3, labels=False)
     for path in (folder / "pose").iterdir():
-        path.write_text("nan " * 16)
+        path.write_text(word * 16)
     message = message_of(tmp_path, "scannet", folder.name)
-    assert str(folder / "pose") in message and "inf or NaN in all 3" in message
+    assert str(folder / "pose") in message and "inf, NaN or zeros in all 3" in message
 
 
 def test_an_empty_colour_folder_and_a_folder_that_is_no_scene(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from launched import launch
 from tiny_runs import EVALUATION_FRAMES, EVALUATION_SCENES, assert_same_content, flags
-from tiny_scenes import write_label_table, write_scannet
+from tiny_scenes import RELEASED, write_intrinsics, write_label_table, write_scannet
 
 from gpnerf.assembly import build_finetuning
 from gpnerf.checkpoint import load_checkpoint
@@ -154,7 +154,7 @@ def released(root: Path, *more: object) -> list[str]:
     folder = root / "data/scannet"
     if not folder.exists():
         for name in ("scene0001_00", "scene0002_00"):
-            write_scannet(folder / name, frames=45, height=32, width=40)
+            write_intrinsics(write_scannet(folder / name, frames=45, height=32, width=40), RELEASED)
         write_label_table(folder)
         (root / "scenes.txt").write_text("scene0001_00\nscene0002_00\n")
     data = ("--train_dataset", "train_scannet", "--eval_dataset", "val_scannet", "--val_set_list", root / "scenes.txt")

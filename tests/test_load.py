@@ -134,11 +134,21 @@ BAD_PHOTOS: list[tuple[str, Any, str]] = [
     ("intrinsics", PHOTOS["intrinsics"][:2], r"expected shape \[3, 3, 3\].*found \[2, 3, 3\]"),
     ("intrinsics", np.eye(4), r"found \[4, 4\]"),
     ("intrinsics", with_nan(PHOTOS["intrinsics"], 1), r"intrinsics\[1\].*NaN"),
-    ("intrinsics", -PHOTOS["intrinsics"], r"intrinsics\[0\].*focal"),
+    ("intrinsics", -PHOTOS["intrinsics"], r"intrinsics\[0\].*the rows"),
+    (
+        "intrinsics",
+        PHOTOS["intrinsics"] * [[-1], [1], [1]],
+        r"intrinsics\[0\].*focal lengths -\S+ \S+, which must be above",
+    ),
+    ("intrinsics", PHOTOS["intrinsics"] / [[40], [32], [1]], r"intrinsics\[0\].*40x32 picture, found .*shares"),
+    ("intrinsics", PHOTOS["intrinsics"] * [[4], [4], [1]], r"intrinsics\[0\].*outside the picture"),
     ("cam_to_world", PHOTOS["cam_to_world"][0], r"expected shape \[3, 4, 4\].*found \[4, 4\]"),
     ("cam_to_world", PHOTOS["cam_to_world"][:, :3], r"found \[3, 3, 4\]"),
     ("cam_to_world", with_nan(PHOTOS["cam_to_world"], 2), r"cam_to_world\[2\].*NaN"),
     ("cam_to_world", PHOTOS["cam_to_world"].transpose(0, 2, 1), r"cam_to_world\[0\].*transposed"),
+    ("cam_to_world", PHOTOS["cam_to_world"] * [[2, 2, 2, 1]], r"cam_to_world\[0\].*a scaled rotation"),
+    ("cam_to_world", PHOTOS["cam_to_world"] * [[1, 1, -1, 1]], r"cam_to_world\[0\].*mirrored"),
+    ("cam_to_world", 0 * PHOTOS["cam_to_world"], r"cam_to_world\[0\].*nothing but zeros"),
 ]
 
 
@@ -154,8 +164,8 @@ def test_bad_photos_are_refused_in_one_line(loaded: NovelViews, name: str, value
     [
         ({"height": 8}, "height: expected at least 32 pixels, found 8"),
         ({"stride": 0}, "stride: expected at least 1"),
-        ({"cam_to_world": np.full((4, 4), np.inf)}, r"cam_to_world\[0\].*infinity"),
-        ({"intrinsics": np.zeros((3, 3))}, r"intrinsics\[0\].*focal"),
+        ({"cam_to_world": np.full((4, 4), np.inf)}, r"cam_to_world\[0\].*inf or NaN"),
+        ({"intrinsics": np.diag([0.0, 0, 1])}, r"intrinsics\[0\].*focal"),
     ],
 )
 def test_a_bad_camera_is_refused(views: NovelViews, changes: dict[str, Any], message: str) -> None:

@@ -127,11 +127,11 @@ FAULTS: list[tuple[Callable[[Path], object], list[str]]] = [
     (lambda folder: (folder / "depth/depth_2.png").unlink(), ["depth_N.png for each of 3 frames, found 2"]),
     (lambda folder: shutil.rmtree(folder / "semantic_class"), ["semantic_class_N.png", "found 0", "semantic_nerf"]),
     (lambda folder: resize(folder / "depth/depth_1.png", 16, 12), ["depth_1.png", "expected 32x24", "found 16x12"]),
-    (lambda folder: [resize(path, 32, 32) for path in folder.rglob("*.png")], ["4:3 pictures", "found 32x32"]),
+    (lambda folder: [resize(path, 32, 32) for path in folder.rglob("*.png")], ["pictures of 4:3", "found 32x32"]),
     (lambda folder: (folder / "semantic_class/semantic_class_0.png").write_bytes(b"x"), ["semantic_class_0.png"]),
     (
         lambda folder: edit_line(folder / "traj_w_c.txt", 1, lambda words: ["2.0", *words[1:]]),
-        ["traj_w_c.txt, line 2", "expected a rotation"],
+        ["traj_w_c.txt, line 2", "expected a camera-to-world pose", "axes of length"],
     ),
 ]
 

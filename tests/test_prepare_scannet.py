@@ -107,20 +107,20 @@ def lost(shot: Shot, value: float) -> Shot:
 
 
 def test_every_nth_frame_keeps_its_number_and_lost_ones_are_left_out(tmp_path: Path) -> None:
-    frames = [
-        lost(shot, value) if value else shot for shot, value in zip(shots(), (0, np.nan, -np.inf, 0, 0, 0), strict=True)
-    ]
+    frames = list(shots())
+    for number, value in ((1, np.nan), (2, -np.inf), (4, 0.0)):
+        frames[number] = lost(frames[number], value)
     scan = write_scan(tmp_path / "scans", frames=frames)
     cells = prepare(scan, tmp_path / "out", stride=2)
     names = sorted(path.name for path in (tmp_path / "out" / NAME).rglob("[0-9]*.*"))
-    assert names == sorted(["0.jpg", "4.jpg", "0.txt", "4.txt", *["0.png", "4.png"] * 3])
-    assert (cells["color"], cells["without pose"]) == (2, 1)
-    assert (tmp_path / "out" / NAME / "color/4.jpg").read_bytes() == shots()[4].jpeg
+    assert names == sorted(["0.jpg", "0.txt", *["0.png"] * 3])
+    assert (cells["color"], cells["without pose"]) == (1, 2)
+    assert (tmp_path / "out" / NAME / "color/0.jpg").read_bytes() == shots()[0].jpeg
 
 
 def test_a_recording_without_any_pose_is_refused(tmp_path: Path) -> None:
     scan = write_scan(tmp_path / "scans", frames=[lost(shot, np.nan) for shot in shots()])
-    with pytest.raises(UserError, match="finite poses, found inf or NaN in all 6"):
+    with pytest.raises(UserError, match="expected poses, found inf, NaN or zeros in all 6"):
         prepare(scan, tmp_path / "out")
 
 

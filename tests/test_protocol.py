@@ -36,7 +36,7 @@ def posed_scene(count: int, step: int = 1, name: str = "scene") -> Scene:
         name=name,
         files=SceneFiles(FileSeries(Path("color"), "", ".jpg")),
         numbers=step * np.arange(count),
-        intrinsics=np.eye(3),
+        intrinsics=np.tile(np.eye(3), (count, 1, 1)),
         cam_to_world=np.stack([circle_pose(i, count) for i in range(count)]),
         file_size=(4, 4),
         form=ImageForm(4, 4, (1.0, 1.0)),

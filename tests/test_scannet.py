@@ -9,11 +9,20 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_scenes import INTRINSICS, SCANNET_TABLE, circle_pose, write_label_table, write_scannet
+from tiny_scenes import (
+    INTRINSICS,
+    RELEASED,
+    SCANNET_TABLE,
+    circle_pose,
+    write_intrinsics,
+    write_label_table,
+    write_scannet,
+)
 
 from gpnerf.data.labels import scannet_labels
 from gpnerf.data.scannet import scannet_scene
 from gpnerf.data.scene import FrameCache, Scene
+from gpnerf.errors import UserError
 
 
 def open_scene(folder: Path, height: int = 48, width: int = 64, **options: str) -> Scene:
@@ -78,25 +87,27 @@ def test_a_point_stays_at_its_projection_when_images_are_resized(tmp_path: Path,
     assert np.abs(centroid - seen[:2] / seen[2]).max() < 0.03
 
 
-def test_release_form_takes_one_factor_for_both_axes(folder: Path) -> None:
+def test_release_form_takes_one_factor_for_both_axes(tmp_path: Path) -> None:
+    folder = write_scannet(tmp_path / "scene", frames=1)
+    with pytest.raises(UserError, match=r"intrinsic_color.txt: expected .* of a 1296x968 picture, .*take another one"):
+        open_scene(folder, height=24, width=32, compat="release")
+    write_intrinsics(folder, RELEASED)
     camera = open_scene(folder, height=24, width=32, compat="release").camera(0)
-    expected = torch.tensor(INTRINSICS).float() * torch.tensor([[32 / 1296], [32 / 1296], [1.0]])
+    expected = torch.tensor(RELEASED).float() * torch.tensor([[32 / 1296], [32 / 1296], [1.0]])
     assert torch.allclose(camera.intrinsics, expected)
 
 
-def test_frames_with_infinite_or_undefined_poses_are_dropped_with_one_line(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    folder = write_scannet(tmp_path / "scene", frames=8)
-    for number, word in ((2, "-inf"), (5, "nan")):
+def test_frames_without_a_place_are_dropped_with_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = write_scannet(tmp_path / "scene", frames=9)
+    for number, word in ((2, "-inf"), (5, "nan"), (8, "0")):
         (folder / "pose" / f"{number}.txt").write_text("\n".join([" ".join([word] * 4)] * 4))
     with caplog.at_level(logging.WARNING):
         scene = open_scene(folder)
     assert scene.numbers.tolist() == [0, 1, 3, 4, 6, 7]
     assert np.isfinite(scene.cam_to_world).all()
     assert [record.getMessage() for record in caplog.records] == [
-        "scene: dropped 2 of 8 frames, whose poses hold inf or NaN: "
-        f"{folder / 'pose' / '2.txt'}, {folder / 'pose' / '5.txt'}"
+        "scene: dropped 3 of 9 frames, whose poses hold inf, NaN or zeros: "
+        f"{folder / 'pose' / '2.txt'}, {folder / 'pose' / '5.txt'}, {folder / 'pose' / '8.txt'}"
     ]
 
 

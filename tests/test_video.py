@@ -79,8 +79,9 @@ def test_the_path_of_a_video_can_be_followed_again(folder: FrameFolder) -> None:
         ("a " * 16, "line 1: expected 16 numbers, found text"),
         (" ".join(map(str, POSES[1].T.ravel())), "line 1: .*transposed"),
         ("\n" + " ".join(map(str, (POSES[0] @ np.diag([-1, 1, 1, 1])).ravel())), "line 2: .*mirrored"),
-        (" ".join(map(str, (POSES[0] * 2).ravel())), "scaled"),
-        (" ".join(["nan"] * 12 + ["0", "0", "0", "1"]), "rotation"),
+        (" ".join(map(str, (POSES[0] @ np.diag([2, 2, 2, 1])).ravel())), "axes of length 2 2 2 .*scaled"),
+        (" ".join(map(str, (POSES[0] * 2).ravel())), "last row 0 0 0 2"),
+        (" ".join(["nan"] * 12 + ["0", "0", "0", "1"]), "NaN"),
     ],
 )
 def test_lines_that_are_no_pose_are_refused(tmp_path: Path, text: str, fault: str) -> None:

@@ -6,8 +6,11 @@ import cv2
 import imageio.v3 as iio
 import numpy as np
 
+from gpnerf.data.files import rescale_intrinsics
+
 SCANNET_TABLE = {1: 1, 2: 5, 7: 7, 11: 40, 38: 3, 1191: 39}  # raw id -> nyu40 id; 40 is none of the 20 classes
-INTRINSICS = np.array([[60.0, 0, 31.5], [0, 62.0, 23.5], [0, 0, 1]])
+INTRINSICS = np.array([[60.0, 0, 31.5], [0, 62.0, 23.5], [0, 0, 1]])  # of 64x48 pixels
+RELEASED = np.array([[1215.0, 0, 647.5], [0, 1250.0, 483.5], [0, 0, 1]])  # of the 1296x968 of ScanNet's own pictures
 
 
 def smooth_image(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
@@ -40,7 +43,7 @@ def write_label_table(folder: Path) -> Path:
 def write_scannet(
     folder: Path, frames: int = 16, height: int = 48, width: int = 64, labels: bool = True, depth: bool = True
 ) -> Path:
-    """A scene folder in the ScanNet layout; depth and labels are of another size than colour, as in ScanNet."""
+    """A scene folder in the ScanNet layout; depth is of another size than colour, as in ScanNet."""
     rng = np.random.default_rng(0)
     parts = ["color", "pose", "intrinsic", *["depth"] * depth, *["label-filt", "instance-filt"] * labels]
     for part in parts:
@@ -54,11 +57,16 @@ def write_scannet(
             raw = rng.choice([0, *SCANNET_TABLE], (height, width)).astype(np.uint16)
             iio.imwrite(folder / "label-filt" / f"{number}.png", raw)
             iio.imwrite(folder / "instance-filt" / f"{number}.png", rng.integers(0, 5, (height, width), dtype=np.uint8))
+    write_intrinsics(folder, rescale_intrinsics(INTRINSICS, (width / 64, height / 48)))
+    return folder
+
+
+def write_intrinsics(folder: Path, intrinsics: np.ndarray) -> None:
+    """The cameras of a scene folder in the ScanNet layout."""
     matrix = np.eye(4)
-    matrix[:3, :3] = INTRINSICS
+    matrix[:3, :3] = intrinsics
     for name in ("intrinsic_color", "extrinsic_color", "intrinsic_depth", "extrinsic_depth"):
         np.savetxt(folder / "intrinsic" / f"{name}.txt", matrix if name.startswith("intrinsic") else np.eye(4))
-    return folder
 
 
 def write_replica(folder: Path, frames: int = 16, height: int = 48, width: int = 64) -> Path:

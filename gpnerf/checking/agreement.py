@@ -28,17 +28,12 @@ class Carried:
     shared: Bool[Tensor, "pixels"]
 
 
-def intrinsics_of(scene: Scene, frame: int) -> Float[np.ndarray, "3 3"]:
-    """The intrinsics of one frame, in full precision."""
-    return np.broadcast_to(scene.intrinsics, (len(scene), 3, 3))[frame]
-
-
 def fundamental_matrix(scene: Scene, first: int, second: int) -> Float[np.ndarray, "3 3"]:
     """F of the scene's cameras: x2' F x1 = 0 for pixels x1, x2 of one point (Hartley & Zisserman, section 9.2)."""
     move = np.linalg.inv(scene.cam_to_world[second]) @ scene.cam_to_world[first]
     x, y, z = move[:3, 3]
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    to_ray, other_to_ray = (np.linalg.inv(intrinsics_of(scene, frame)) for frame in (first, second))
+    to_ray, other_to_ray = np.linalg.inv(scene.intrinsics[[first, second]])
     return other_to_ray.T @ cross @ move[:3, :3] @ to_ray
 
 
@@ -74,7 +69,7 @@ def depth_distances(scene: Scene, pair: MatchedPair) -> Float[np.ndarray, "known
     columns, rows = torch.from_numpy(pair.first_points).round().long().unbind(-1)
     z = depth[rows.clamp(0, scene.form.height - 1), columns.clamp(0, scene.form.width - 1)].double().numpy()
     homogeneous = np.column_stack([pair.first_points, np.ones(len(z))])
-    in_camera = homogeneous @ np.linalg.inv(intrinsics_of(scene, pair.first)).T * z[:, None]
+    in_camera = homogeneous @ np.linalg.inv(scene.intrinsics[pair.first]).T * z[:, None]
     pose = scene.cam_to_world[pair.first]
     world = torch.from_numpy(in_camera @ pose[:3, :3].T + pose[:3, 3]).float()
     places, in_front = project(world, scene.cameras([pair.second]))

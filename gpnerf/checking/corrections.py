@@ -1,6 +1,6 @@
 """The usual mistakes in cameras, each with what undoes it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,6 +13,13 @@ from gpnerf.data.scene import Scene
 _OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 # Two factors this close are one and the same correction.
 _SAME_FACTOR = 0.1
+# By how much the size that a principal point implies may be off: as a share, and pixels where it was rounded.
+_OFF_MIDDLE, _ROUNDED = 0.01, 1.5
+# Of the pictures that ScanNet's colour cameras take.
+_SCANNET = (968, 1296)
+
+# (height, width) in pixels; of no file where it is computed.
+Size = tuple[float, float] | tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -26,11 +33,10 @@ class Correction:
 
     def applied(self, scene: Scene) -> Scene:
         """The scene with cameras as they would be without the mistake."""
-        matrices = np.broadcast_to(scene.intrinsics, (len(scene), 3, 3))
         return replace(
             scene,
             cam_to_world=self.poses(scene.cam_to_world),
-            intrinsics=np.stack([rescale_intrinsics(matrix, self.scale) for matrix in matrices]),
+            intrinsics=np.stack([rescale_intrinsics(matrix, self.scale) for matrix in scene.intrinsics]),
         )
 
 
@@ -51,15 +57,16 @@ _POSES: tuple[tuple[str, str, Callable[[np.ndarray], np.ndarray]], ...] = (
 )
 
 
-def corrections(colour_size: tuple[int, int], depth_size: tuple[int, int] | None) -> list[Correction]:
+def corrections(colour_size: Size, depth_size: Size | None, implied_size: Size) -> list[Correction]:
     """Every mistake in poses with every mistake in intrinsics; the first is none at all.
 
-    Sizes are (height, width) of the files, to try whether the intrinsics belong to the depth files.
+    Sizes are those of the files, to try whether the intrinsics belong to the depth files, and of the picture in whose
+    middle the principal point lies.
     """
     return [
         Correction(" and ".join(filter(None, (of_poses, of_scale))), _remedy(how, scale), undo, scale)
         for of_poses, how, undo in _POSES
-        for of_scale, scale in _scales(colour_size, depth_size).items()
+        for of_scale, scale in _scales(colour_size, depth_size, implied_size).items()
     ]
 
 
@@ -72,23 +79,41 @@ def unit_correction(depth_factor: float) -> Correction | None:
     return Correction("depth and poses have different units", remedy, lambda poses: poses * shrink, (1.0, 1.0))
 
 
-def _scales(colour_size: tuple[int, int], depth_size: tuple[int, int] | None) -> dict[str, tuple[float, float]]:
-    """By mistake, what intrinsics must be multiplied with (x, y)."""
-    tried = {"": (1.0, 1.0)}
-    if depth_size is not None:
-        down, across = (colour / depth for colour, depth in zip(colour_size, depth_size, strict=True))
-        tried[f"intrinsics are those of the {depth_size[1]}x{depth_size[0]} depth files"] = (across, down)
-        tried["intrinsics are enlarged from depth size to colour size though they had colour size"] = (
-            1 / across,
-            1 / down,
-        )
-    tried["intrinsics are those of pictures twice as large"] = (0.5, 0.5)
-    tried["intrinsics are those of pictures half as large"] = (2.0, 2.0)
-    return {name: scale for k, (name, scale) in enumerate(tried.items()) if _is_new(scale, list(tried.values())[:k])}
+def _scales(colour: Size, depth: Size | None, implied: Size) -> dict[str, tuple[float, float]]:
+    """By mistake, what intrinsics must be multiplied with (x, y); none at all first, then what the middle implies."""
+    sizes = {"": colour}
+    if depth is not None:
+        down, across = (mine / other for mine, other in zip(colour, depth, strict=True))
+        sizes[f"intrinsics are those of the {depth[1]:g}x{depth[0]:g} depth files"] = depth
+        enlarged = (colour[0] * down, colour[1] * across)
+        sizes["intrinsics are enlarged from depth size to colour size though they had colour size"] = enlarged
+    sizes["intrinsics are those of pictures twice as large"] = (2 * colour[0], 2 * colour[1])
+    sizes["intrinsics are those of pictures half as large"] = (colour[0] / 2, colour[1] / 2)
+    usual = {name: size for k, (name, size) in enumerate(sizes.items()) if _is_new(size, list(sizes.values())[:k])}
+    tried = {"": usual.pop("")} | _first(implied, usual, colour) | usual
+    return {name: (colour[1] / size[1], colour[0] / size[0]) for name, size in tried.items()}
 
 
-def _is_new(scale: tuple[float, float], earlier: list[tuple[float, float]]) -> bool:
-    return all(abs(scale[0] / other[0] - 1) > _SAME_FACTOR for other in earlier)
+def _first(implied: Size, usual: dict[str, Size], colour: Size) -> dict[str, Size]:
+    """The picture size that the principal point is the middle of: a usual one if it is that but for rounding."""
+    if min(implied) < 1 or not _is_new(implied, [colour]):
+        return {}
+    for name, size in usual.items():
+        if _is_same(implied, size):
+            return {name: size}
+    height, width = _SCANNET if _is_same(implied, _SCANNET) else (round(implied[0]), round(implied[1]))
+    return {f"intrinsics are those of {width}x{height} pictures": (height, width)}
+
+
+def _is_same(implied: Size, size: Size) -> bool:
+    """Whether a principal point is in the middle of pictures of this size, as well as cameras are built."""
+    return all(abs(mine - its) <= max(_OFF_MIDDLE * its, _ROUNDED) for mine, its in zip(implied, size, strict=True))
+
+
+def _is_new(size: Size, earlier: Sequence[Size]) -> bool:
+    return all(
+        max(abs(mine / its - 1) for mine, its in zip(size, other, strict=True)) > _SAME_FACTOR for other in earlier
+    )
 
 
 def _remedy(how: str, scale: tuple[float, float]) -> str:

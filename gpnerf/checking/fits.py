@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from gpnerf.checking.agreement import carry, depth_distances, epipolar_distances, intrinsics_of
+from gpnerf.checking.agreement import carry, depth_distances, epipolar_distances
 from gpnerf.checking.corrections import Correction
 from gpnerf.checking.matching_points import MatchedPair
 from gpnerf.data.scene import Scene
@@ -89,8 +89,7 @@ def _factors(scene: Scene, pair: MatchedPair) -> Float[np.ndarray, "points"] | N
     if depth is None:
         return None
     to_first, to_second = (
-        intrinsics_of(scene, frame) @ np.linalg.inv(scene.cam_to_world[frame])[:3]
-        for frame in (pair.first, pair.second)
+        scene.intrinsics[frame] @ np.linalg.inv(scene.cam_to_world[frame])[:3] for frame in (pair.first, pair.second)
     )
     points = cv2.triangulatePoints(to_first, to_second, pair.first_points.T, pair.second_points.T).astype(float)
     triangulated = to_first[2] @ (points / points[3])

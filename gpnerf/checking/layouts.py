@@ -7,6 +7,7 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import Float
 
+from gpnerf.camera_checks import pose_is_lost, require_pose
 from gpnerf.checking.findings import Finding, broken_files, mistake
 from gpnerf.checking.recording import Recording
 from gpnerf.data.colmap import find_model, read_colmap
@@ -14,6 +15,8 @@ from gpnerf.data.files import SceneFiles, find_series, first_image_size, optiona
 from gpnerf.data.labels import CLASS_MAP_OF, CLASS_NAMES, LABEL_TABLE, LabelMap, label_map
 from gpnerf.data.posed_images import posed_images_scene
 from gpnerf.data.procedural.disk import camera_intrinsics
+from gpnerf.data.replica import require_shape
+from gpnerf.data.scannet import read_intrinsics
 from gpnerf.data.scene import FrameCache
 from gpnerf.data.transforms import TRANSFORMS, read_transforms
 from gpnerf.errors import UserError
@@ -34,10 +37,24 @@ def record_scannet(folder: Path, name: str) -> Recording:
     places = [(folder / part, "") for part in ("depth", "label-filt", "instance-filt")]
     files = SceneFiles(colour, *optional_series(name, numbers, *places))
     findings = broken_files(faults)
-    intrinsics = _noted(lambda: _intrinsics(folder / "intrinsic" / "intrinsic_color.txt"), findings)
+    path = folder / "intrinsic" / "intrinsic_color.txt"
+    refusals: list[Finding] = []
+    if (intrinsics := _noted(lambda: read_intrinsics(path), findings)) is not None:
+        _noted(lambda: read_intrinsics(path, size), refusals)
     labels = _labels(files, "scannet", folder.parent / LABEL_TABLE, findings)
     names = CLASS_NAMES[CLASS_MAP_OF["scannet"]]
-    return Recording(name, files, tuple(numbers), size, poses, intrinsics, labels, names, tuple(findings))
+    return Recording(
+        name,
+        files,
+        tuple(numbers),
+        size,
+        poses,
+        None if intrinsics is None else np.tile(intrinsics, (len(numbers), 1, 1)),
+        labels,
+        names,
+        tuple(findings),
+        refusals=tuple(refusals),
+    )
 
 
 def record_replica(folder: Path, name: str) -> Recording:
@@ -55,7 +72,8 @@ def record_replica(folder: Path, name: str) -> Recording:
 
     def pose(number: int) -> _Pose:
         where = f"{path}, line {number + 1} (pose of frame {number})"
-        return parse_numbers(lines[number] if number < len(lines) else "", 16, where).reshape(4, 4)
+        found = parse_numbers(lines[number] if number < len(lines) else "", 16, where).reshape(4, 4)
+        return require_pose(found, where, "get the file again") if pose_is_lost(found) else found
 
     poses, faults = _each(numbers, pose)
     places = [(folder / part, f"{part}_") for part in ("depth", "semantic_class", "semantic_instance")]
@@ -63,7 +81,8 @@ def record_replica(folder: Path, name: str) -> Recording:
     findings = broken_files(faults)
     labels = _labels(files, "replica", folder / LABEL_TABLE, findings)
     names = CLASS_NAMES[CLASS_MAP_OF["replica"]]
-    intrinsics = camera_intrinsics("replica", size[1], size[0])
+    _noted(lambda: require_shape(size, folder / "rgb"), findings)
+    intrinsics = np.tile(camera_intrinsics("replica", size[1], size[0]), (len(numbers), 1, 1))
     return Recording(name, files, tuple(numbers), size, poses, intrinsics, labels, names, tuple(findings))
 
 
@@ -114,13 +133,6 @@ def _each(numbers: Sequence[int], read: Callable[[int], _Pose]) -> tuple[dict[in
         except UserError as error:
             faults.append(str(error))
     return poses, faults
-
-
-def _intrinsics(path: Path) -> Float[np.ndarray, "3 3"]:
-    matrix = read_matrix(path, "colour intrinsics")[:3, :3]
-    if not (np.isfinite(matrix).all() and matrix[0, 0] > 0 and matrix[1, 1] > 0):
-        raise UserError(f"{path}: expected finite intrinsics with positive focal lengths, found {matrix.tolist()}")
-    return matrix
 
 
 def _labels(files: SceneFiles, dataset: str, table: Path, findings: list[Finding]) -> LabelMap | None:

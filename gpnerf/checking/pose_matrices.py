@@ -2,44 +2,31 @@
 
 from collections import defaultdict
 
-import numpy as np
-from jaxtyping import Float
-
+from gpnerf.camera_checks import implied_size, is_off_middle, pose_fault, pose_is_lost
 from gpnerf.checking.findings import Finding, mistake, remark, some_of
 from gpnerf.checking.recording import Recording
 
-_ROUNDING = 1e-2  # of a rotation that was written with few digits
-_CENTRE = 0.2  # of the picture's size, by which a principal point may be off its middle
-
 
 def camera_findings(recording: Recording) -> list[Finding]:
-    """Poses that are not finite, no rigid motion or the same in several frames; a principal point far off."""
+    """Poses of lost cameras, poses that are none, or the same in several frames; a principal point far off."""
     poses = recording.poses
-    spoilt = [number for number, pose in poses.items() if not np.isfinite(pose).all()]
-    crooked = [n for n, pose in poses.items() if n not in set(spoilt) and not is_rigid(pose)]
+    lost = [number for number, pose in poses.items() if pose_is_lost(pose)]
+    faults = {n: fault for n, pose in poses.items() if n not in set(lost) and (fault := pose_fault(pose))}
     found = []
-    if spoilt:
-        text = f"{len(spoilt)} of {len(poses)} poses hold inf or NaN: frames {some_of(spoilt)}"
-        found.append(mistake(text) if len(spoilt) == len(poses) else remark(f"{text}; readers drop these frames"))
-    if crooked:
-        found.append(
-            mistake(f"{len(crooked)} poses are no rotation and translation (last row 0 0 0 1): {some_of(crooked)}")
-        )
+    if lost:
+        text = f"{len(lost)} of {len(poses)} poses hold inf, NaN or zeros: frames {some_of(lost)}"
+        found.append(mistake(text) if len(lost) == len(poses) else remark(f"{text}; readers drop these frames"))
+    if faults:
+        text = f"{len(faults)} poses are no rotation and shift: frames {some_of(faults)}"
+        found.append(mistake(f"{text}; the first has {next(iter(faults.values()))}"))
     return found + _duplicate_findings(recording) + _intrinsics_findings(recording)
 
 
-def is_rigid(pose: Float[np.ndarray, "4 4"]) -> bool:
-    """Whether a matrix is a rotation (not a reflection) and a translation."""
-    rotation = pose[:3, :3]
-    straight = np.abs(rotation @ rotation.T - np.eye(3)).max() < _ROUNDING and np.linalg.det(rotation) > 0
-    return bool(straight and np.abs(pose[3] - [0, 0, 0, 1]).max() < _ROUNDING)
-
-
 def duplicate_poses(recording: Recording) -> list[tuple[int, ...]]:
-    """The groups of frames that have the same finite pose to the last digit."""
+    """The groups of frames that have the same pose to the last digit."""
     groups = defaultdict(list)
     for number, pose in recording.poses.items():
-        if np.isfinite(pose).all():
+        if not pose_is_lost(pose):
             groups[pose.tobytes()].append(number)
     return [tuple(frames) for frames in groups.values() if len(frames) > 1]
 
@@ -57,10 +44,11 @@ def _intrinsics_findings(recording: Recording) -> list[Finding]:
     if recording.intrinsics is None:
         return []
     height, width = recording.size
-    x, y = recording.intrinsics.reshape(-1, 3, 3)[:, :2, 2].mean(axis=0)
-    if abs(x + 0.5 - width / 2) <= _CENTRE * width and abs(y + 0.5 - height / 2) <= _CENTRE * height:
+    mean = recording.intrinsics.mean(axis=0)
+    if not is_off_middle(mean, height, width):
         return []
-    implied = f"{2 * x + 1:.0f}x{2 * y + 1:.0f}"
+    down, across = implied_size(mean)
+    implied = f"{across:.0f}x{down:.0f}"
     return [
         remark(f"intrinsics: the principal point is the middle of a {implied} picture, but files are {width}x{height}")
     ]

@@ -4,8 +4,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 
+from gpnerf.camera_checks import pose_is_lost
 from gpnerf.checking.findings import Finding
 from gpnerf.data.files import SceneFiles, rescale_intrinsics
 from gpnerf.data.frames import ImageForm
@@ -19,8 +20,9 @@ class Recording:
     """The files of a scene, the poses that can be read (some may hold inf or NaN), and the cameras.
 
     `size` is the (height, width) of the colour files, or of the first where each has a lens of its own (`lenses`);
-    `intrinsics`, one matrix or one a frame, are for pictures of that size. They and `label_map` are None where there
-    are none that can be read. `note` says what the reader did to the poses, `findings` what was wrong with any of this.
+    `intrinsics` are for pictures of that size. They and `label_map` are None where there are none that can be read.
+    `note` says what the reader did to the poses, `findings` what was wrong with any of this, and `refusals` why the
+    reader would refuse such intrinsics for pictures of that size.
     """
 
     name: str
@@ -28,12 +30,13 @@ class Recording:
     numbers: tuple[int, ...]
     size: tuple[int, int]
     poses: Mapping[int, Float[np.ndarray, "4 4"]]
-    intrinsics: Float[np.ndarray, "3 3"] | Float[np.ndarray, "frames 3 3"] | None
+    intrinsics: Float64[np.ndarray, "frames 3 3"] | None
     label_map: LabelMap | None
     class_names: tuple[str, ...]
     findings: tuple[Finding, ...]
     lenses: tuple[Lens, ...] = ()
     note: str = ""
+    refusals: tuple[Finding, ...] = ()
 
     def size_of(self, number: int) -> tuple[int, int]:
         """The (height, width) that the colour file of a frame must have."""
@@ -50,12 +53,11 @@ class Recording:
         factor = min(1.0, largest_width / self.size[1])
         height, width = (round(side * factor) for side in self.size)
         scale = (width / self.size[1], height / self.size[0])
-        matrices = np.broadcast_to(self.intrinsics, (len(self.numbers), 3, 3))[places]
         return Scene(
             name=self.name,
             files=self.files if self.label_map else replace(self.files, labels=None),
             numbers=np.array(self.numbers)[places],
-            intrinsics=np.stack([rescale_intrinsics(matrix, scale) for matrix in matrices]),
+            intrinsics=np.stack([rescale_intrinsics(matrix, scale) for matrix in self.intrinsics[places]]),
             cam_to_world=np.stack([self.poses[self.numbers[k]] for k in places]),
             file_size=self.size,
             form=ImageForm(height, width, scale),
@@ -67,7 +69,7 @@ class Recording:
 
 
 def is_invertible(pose: Float[np.ndarray, "4 4"] | None) -> bool:
-    """Whether there is a pose that is finite and spans space, so that it can be turned round."""
-    if pose is None or not np.isfinite(pose).all():
+    """Whether there is a pose that spans space, so that it can be turned round."""
+    if pose is None or pose_is_lost(pose):
         return False
     return bool(abs(np.linalg.det(pose)) > np.finfo(np.float32).eps)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gpnerf.camera_checks import implied_size
 from gpnerf.checking.census import PartCensus, take_census, unusable_frames
 from gpnerf.checking.contents import content_findings
 from gpnerf.checking.corrections import corrections, unit_correction
@@ -68,11 +69,13 @@ def check_scene(folder: SceneFolder, pairs: int) -> SceneReport:
     spoilt = unusable_frames(recording, census)
     scene = recording.scene(_LARGEST_WIDTH, FrameCache(_CACHE_BYTES), spoilt)
     if scene is None:
+        findings += recording.refusals
         return SceneReport(folder.name, recording, census, None, findings, {})
     depth_size = census["depth"].size if "depth" in census else None
     cameras = check_cameras(scene, recording.size, depth_size, pairs)
-    findings += cameras.findings
-    if recording.note and any(finding.is_mistake for finding in cameras.findings):
+    explained = any(finding.is_mistake for finding in cameras.findings)
+    findings += cameras.findings if explained else (*recording.refusals, *cameras.findings)
+    if recording.note and explained:
         findings.append(remark(recording.note))
     return SceneReport(
         folder.name, recording, census, cameras, findings, _pictures(scene, cameras, recording.class_names)
@@ -87,7 +90,9 @@ def check_cameras(
     Sizes are (height, width) of the files.
     """
     matched = matched_pairs(scene, pairs)
-    tried = corrections(colour_size, depth_size)
+    middle = np.median([implied_size(matrix) for matrix in scene.intrinsics], axis=0)
+    down, across = middle / (scene.form.height, scene.form.width) * colour_size
+    tried = corrections(colour_size, depth_size, (float(down), float(across)))
     if (factor := depth_factor(scene, matched)) and (units := unit_correction(factor)):
         tried.append(units)
     fits = [fit_of(scene, matched, one) for one in tried]

@@ -15,7 +15,8 @@ _LEAST_PAIRS = 3
 _SOUND, _ROUGH, _WRONG = 0.005, 0.01, 0.03
 _WRONG_OF_MOTION = 0.25  # the same as a share of how far points move between the frames
 _LEAST_ERROR = 0.75  # pixels; a match in a small picture is not placed more finely
-_BETTER = 0.5  # a correction explains a mistake if it leaves less than this share of the error
+_BETTER = 0.5  # a correction explains a mistake if it leaves less than this share of the error,
+_EXPLAINED = 3.0  # and no more than a few pixels: what is left is another mistake
 
 
 def judge(fits: Sequence[Fit], pairs: Sequence[MatchedPair], scene: Scene) -> list[Finding]:
@@ -25,7 +26,7 @@ def judge(fits: Sequence[Fit], pairs: Sequence[MatchedPair], scene: Scene) -> li
     given, best, width = fits[0], min(fits, key=lambda fit: fit.error), scene.form.width
     tolerance = max(_SOUND * width, _LEAST_ERROR)
     measured = f"{_expected(given)} by {given.error:.1f} px"
-    if given.error > tolerance and best.error < _BETTER * given.error:
+    if given.error > tolerance and best.error < min(_BETTER * given.error, max(_EXPLAINED, tolerance)):
         wrong = f"{best.correction.mistake}: {measured}, corrected by {best.error:.1f} px"
         gain = given.error / max(best.error, _LEAST_ERROR)
         return [mistake(f"{wrong} ({gain:.0f} times less); {best.correction.remedy}")]

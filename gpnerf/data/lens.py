@@ -34,16 +34,16 @@ class Lens:
     def rectified(self) -> Float[np.ndarray, "3 3"]:
         """Intrinsics of the undistorted picture of the same size: the largest part of it without empty pixels."""
         if self.is_pinhole:
-            return self._matrix
+            return self.matrix
         free_of_borders = 0.0
         size = (self.width, self.height)
-        return cv2.getOptimalNewCameraMatrix(self._matrix, np.array(self.distortion), size, free_of_borders, size)[0]
+        return cv2.getOptimalNewCameraMatrix(self.matrix, np.array(self.distortion), size, free_of_borders, size)[0]
 
     def undistort(self, image: Shaped[np.ndarray, "rows cols ..."], interpolation: int) -> Shaped[np.ndarray, "..."]:
         """The picture that a camera with the intrinsics `rectified` would have taken, also of a map of another size."""
         height, width = image.shape[:2]
         scale = (width / self.width, height / self.height)
-        distorted, straight = (rescale_intrinsics(matrix, scale) for matrix in (self._matrix, self.rectified))
+        distorted, straight = (rescale_intrinsics(matrix, scale) for matrix in (self.matrix, self.rectified))
         maps = cv2.initUndistortRectifyMap(
             distorted, np.array(self.distortion), None, straight, (width, height), cv2.CV_32FC1
         )
@@ -51,6 +51,7 @@ class Lens:
         return cv2.remap(image, *maps, interpolation, borderMode=cv2.BORDER_REPLICATE)
 
     @property
-    def _matrix(self) -> Float[np.ndarray, "3 3"]:
+    def matrix(self) -> Float[np.ndarray, "3 3"]:
+        """Intrinsics of the distorted picture."""
         (fx, fy), (cx, cy) = self.focal, self.centre
         return np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from jaxtyping import Float
 
+from gpnerf.camera_checks import require_intrinsics, require_pose
 from gpnerf.data.lens import Lens
 from gpnerf.errors import UserError
 
@@ -15,8 +16,6 @@ IMAGES = "images"
 _DIGITS = re.compile(r"(\d+)")
 _LARGEST = 2**16  # pixels; no picture has a longer side
 _NAMED = 100  # characters of a name that a message holds
-# How far a rotation matrix that was written as text may be from orthonormal.
-_ROUNDING = 1e-3
 
 
 @dataclass(frozen=True)
@@ -71,27 +70,17 @@ def inside(folder: Path, name: object, where: str) -> Path:
 
 
 def checked_pose(pose: Float[np.ndarray, "4 4"], where: str) -> Float[np.ndarray, "4 4"]:
-    """The pose, if it is a rotation and a shift in finite numbers; `where` opens the message if not."""
-    rotation = pose[:3, :3]
-    if not np.isfinite(pose).all():
-        raise UserError(f"{where}: expected a camera-to-world pose, found inf or NaN; take the frame out")
-    if not (
-        np.abs(rotation).max() < 1 + _ROUNDING  # first, so that no product overflows
-        and np.allclose(rotation @ rotation.T, np.eye(3), atol=_ROUNDING)
-        and np.linalg.det(rotation) > 0
-        and np.allclose(pose[3], (0, 0, 0, 1), atol=_ROUNDING)
-    ):
-        raise UserError(f"{where}: expected a camera-to-world pose, found no rotation in it; export the scene again")
-    return pose
+    """The pose, if it is one; `where` opens the message if not."""
+    return require_pose(pose, where, "export the scene again, or take the frame out")
 
 
 def checked_lens(lens: Lens, where: str) -> Lens:
     """The lens, if a camera can have it; `where` opens the message if not."""
     if max(lens.size) > _LARGEST:
         raise UserError(f"{where}: expected up to {_LARGEST} pixels a side, found {lens.width}x{lens.height}; mend it")
-    numbers = (*lens.focal, *lens.centre, *lens.distortion)
-    if not (np.isfinite(numbers).all() and min(*lens.size, *lens.focal) > 0):
-        raise UserError(f"{where}: expected finite numbers, size and focal lengths above 0, found {lens}; mend it")
+    if min(lens.size) <= 0 or not np.isfinite(lens.distortion).all():
+        raise UserError(f"{where}: expected a size above 0 and a finite distortion, found {lens}; mend it")
+    require_intrinsics(lens.matrix, lens.height, lens.width, where, "mend them")
     straight = lens.rectified
     if not (np.isfinite(straight).all() and min(straight[0, 0], straight[1, 1]) > 0):
         raise UserError(f"{where}: expected a distortion that can be undone, found {lens.distortion}; mend it")

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from gpnerf.camera_checks import require_pose
 from gpnerf.data.files import (
     SceneFiles,
     find_series,
@@ -37,11 +38,15 @@ def replica_scene(
 
     Line N of the trajectory (from 0) is the camera-to-world pose of rgb_N. `compat` "release" takes the released
     program's intrinsics and nearest neighbour.
+
+    Raises:
+        UserError: files are missing, a pose is none, or the pictures are not of the camera's shape.
     """
     if not (folder / "rgb").is_dir():
         raise UserError(f"{folder}: expected a sequence with rgb/ and traj_w_c.txt, found no folder rgb/")
     colour, numbers = find_series(folder / "rgb", "rgb_", (".png", ".jpg"))
     file_size = first_image_size(colour, numbers)
+    require_shape(file_size, folder / "rgb")
     released = compat == "release"
     scale = (width / _WIDTH, height / _HEIGHT)
     intrinsics = (
@@ -54,7 +59,7 @@ def replica_scene(
         name=name,
         files=SceneFiles(colour, *optional_series(name, numbers, *places)),
         numbers=np.array(numbers),
-        intrinsics=intrinsics,
+        intrinsics=np.tile(intrinsics, (len(numbers), 1, 1)),
         cam_to_world=_read_trajectory(folder / "traj_w_c.txt", numbers),
         file_size=file_size,
         form=ImageForm(height, width, (width / file_size[1], height / file_size[0]), centred=not released),
@@ -62,6 +67,19 @@ def replica_scene(
         strict_labels=False,
         cache=cache,
     )
+
+
+def require_shape(file_size: tuple[int, int], where: Path) -> None:
+    """Raise `UserError` unless pictures of (height, width) are 4:3, to the pixel, as the one known camera takes them.
+
+    Another shape is another camera, and nothing says which.
+    """
+    height, width = file_size
+    if abs(_HEIGHT * width - _WIDTH * height) > max(_WIDTH, _HEIGHT):
+        raise UserError(
+            f"{where}: expected pictures of 4:3, as the camera of this data set takes them, found {width}x{height}; "
+            "render them again at 640x480, or give them cameras of their own as a posed_images scene"
+        )
 
 
 def _read_trajectory(path: Path, numbers: list[int]) -> Float[np.ndarray, "frames 4 4"]:
@@ -79,7 +97,4 @@ def _read_trajectory(path: Path, numbers: list[int]) -> Float[np.ndarray, "frame
 
 def _parse_pose(line: str, number: int, path: Path) -> Float[np.ndarray, "4 4"]:
     where = f"{path}, line {number + 1} (camera-to-world pose of frame {number})"
-    pose = parse_numbers(line, 16, where).reshape(4, 4)
-    if not np.isfinite(pose).all():
-        raise UserError(f"{where}: expected finite numbers, found inf or NaN; take the file as it was published")
-    return pose
+    return require_pose(parse_numbers(line, 16, where).reshape(4, 4), where, "take the file as it was published")

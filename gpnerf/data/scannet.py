@@ -4,8 +4,9 @@ import logging
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 
+from gpnerf.camera_checks import is_off_middle, other_size, pose_is_lost, require_intrinsics, require_pose, shape_fault
 from gpnerf.data.files import (
     SceneFiles,
     find_series,
@@ -22,8 +23,11 @@ from gpnerf.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-# The released program took this width for every colour image and its factor for both axes.
-_RELEASED_FILE_WIDTH = 1296
+# (height, width) that the released program took for every colour image; it took the factor of the width for both axes.
+_RELEASED_SIZE = (968, 1296)
+_EXPORT = "export the scene again"
+_RESCALE = "scale them to the size of the files in color/ (scripts/check_data.py names the factors)"
+_RELEASED_REMEDY = "the released protocol takes all pictures for ScanNet's own: export those, or take another one"
 
 
 def scannet_scene(
@@ -39,8 +43,11 @@ def scannet_scene(
 ) -> Scene:
     """Open `folder` = sceneXXXX_YY with color/, pose/, intrinsic/ and, if there, depth/, label-filt/, instance-filt/.
 
-    Frames whose pose holds inf or NaN are dropped. `frame_order` is "numeric" or "lexicographic" (by file name, as
-    the released program sorts); `compat` "release" takes its intrinsics, blur and nearest neighbour.
+    Frames whose pose is lost (inf, NaN or zeros) are dropped. `frame_order` is "numeric" or "lexicographic" (by file
+    name, as the released program sorts); `compat` "release" takes its intrinsics, blur and nearest neighbour.
+
+    Raises:
+        UserError: files are missing, a pose is none, or the intrinsics are not those of such pictures.
     """
     if not (folder / "color").is_dir():
         raise UserError(f"{folder}: expected a scene with color/, pose/ and intrinsic/, found no folder color/")
@@ -48,14 +55,20 @@ def scannet_scene(
     poses = _usable_poses(folder, name, sorted(numbers, key=str if frame_order == "lexicographic" else int))
     file_size = first_image_size(colour, list(poses))
     released = compat == "release"
-    factor = width / _RELEASED_FILE_WIDTH
-    scale = (factor, factor) if released else (width / file_size[1], height / file_size[0])
+    path = folder / "intrinsic" / "intrinsic_color.txt"
+    if released:
+        factor = width / _RELEASED_SIZE[1]
+        scale = (factor, factor)
+        intrinsics = read_intrinsics(path, _RELEASED_SIZE, _RELEASED_REMEDY) * [[factor], [factor], [1.0]]
+    else:
+        scale = (width / file_size[1], height / file_size[0])
+        intrinsics = rescale_intrinsics(read_intrinsics(path, file_size), scale)
     places = [(folder / part, "") for part in ("depth", "label-filt", "instance-filt")]
     return Scene(
         name=name,
         files=SceneFiles(colour, *optional_series(name, list(poses), *places)),
         numbers=np.array(list(poses)),
-        intrinsics=_scaled_intrinsics(folder / "intrinsic" / "intrinsic_color.txt", scale, released),
+        intrinsics=np.tile(intrinsics, (len(poses), 1, 1)),
         cam_to_world=np.stack(list(poses.values())),
         file_size=file_size,
         form=ImageForm(height, width, scale, centred=not released),
@@ -65,27 +78,50 @@ def scannet_scene(
     )
 
 
-def _usable_poses(folder: Path, name: str, numbers: list[int]) -> dict[int, Float[np.ndarray, "4 4"]]:
-    read = read_many(lambda n: read_matrix(folder / "pose" / f"{n}.txt", f"camera-to-world pose of frame {n}"), numbers)
-    poses = dict(zip(numbers, read, strict=True))
-    usable = {n: pose for n, pose in poses.items() if np.isfinite(pose).all()}
-    if dropped := [n for n in poses if n not in usable]:
-        logger.warning(
-            "%s: dropped %d of %d frames, whose poses hold inf or NaN: %s",
-            name,
-            len(dropped),
-            len(poses),
-            first_of([folder / "pose" / f"{n}.txt" for n in dropped]),
-        )
-    if not usable:
-        raise UserError(
-            f"{folder / 'pose'}: expected finite poses, found inf or NaN in all {len(poses)}; export the scene again"
-        )
-    return usable
+def read_intrinsics(
+    path: Path, size: tuple[int, int] | None = None, remedy: str = _RESCALE
+) -> Float64[np.ndarray, "3 3"]:
+    """The colour camera of a recording, in pixels of pictures of (height, width) `size`; of whichever without.
 
+    A recording is not cropped: the principal point of intrinsics that are its own is near the middle.
 
-def _scaled_intrinsics(path: Path, scale: tuple[float, float], released: bool) -> Float[np.ndarray, "3 3"]:
+    Raises:
+        UserError: the file holds no pinhole camera, or that of another picture size.
+    """
     matrix = read_matrix(path, "colour intrinsics")[:3, :3]
-    if not (np.isfinite(matrix).all() and matrix[0, 0] > 0 and matrix[1, 1] > 0):
-        raise UserError(f"{path}: expected finite intrinsics with positive focal lengths, found {matrix.tolist()}")
-    return matrix * [[scale[0]], [scale[1]], [1.0]] if released else rescale_intrinsics(matrix, scale)
+    if fault := shape_fault(matrix):
+        raise UserError(f"{path}: expected the intrinsics of a pinhole camera in pixels, found {fault}; {_EXPORT}")
+    if size is None:
+        return matrix
+    height, width = size
+    require_intrinsics(matrix, height, width, str(path), remedy)
+    if other := other_size(matrix, height, width):
+        found = f"those of one of {other[1]}x{other[0]} (by the principal point)"
+        raise UserError(f"{path}: expected intrinsics of a {width}x{height} picture, found {found}; {remedy}")
+    if is_off_middle(matrix, height, width):
+        logger.warning(
+            "%s: the principal point is far from the middle of a %dx%d picture: are these intrinsics of another size? "
+            "See scripts/check_data.py",
+            path,
+            width,
+            height,
+        )
+    return matrix
+
+
+def _usable_poses(folder: Path, name: str, numbers: list[int]) -> dict[int, Float[np.ndarray, "4 4"]]:
+    paths = {n: folder / "pose" / f"{n}.txt" for n in numbers}
+    read = read_many(lambda n: read_matrix(paths[n], f"camera-to-world pose of frame {n}"), numbers)
+    poses = dict(zip(numbers, read, strict=True))
+    lost = [n for n, pose in poses.items() if pose_is_lost(pose)]
+    if len(lost) == len(poses):
+        raise UserError(f"{folder / 'pose'}: expected poses, found inf, NaN or zeros in all {len(lost)}; {_EXPORT}")
+    if lost:
+        logger.warning(
+            "%s: dropped %d of %d frames, whose poses hold inf, NaN or zeros: %s",
+            name,
+            len(lost),
+            len(poses),
+            first_of([paths[n] for n in lost]),
+        )
+    return {n: require_pose(pose, str(paths[n]), _EXPORT) for n, pose in poses.items() if n not in set(lost)}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from gpnerf.data.files import FileList, FileSeries, SceneFiles
@@ -58,15 +58,15 @@ class Scene:
 
     Indices are places in the order; `numbers` are the frame numbers in the file names. `file_size` is the
     (height, width) of every colour file; `strict_labels` makes a raw id outside a closed label map an error.
-    `instance_map` is there where instances are wanted. `intrinsics` are for the image size, one matrix for all frames
-    or one for each. `lenses` are there, one for each frame, where photographs are distorted or of several sizes.
-    `depth_range` is near and far (metres) where the scene itself tells. `packed` holds frames that are read already.
+    `instance_map` is there where instances are wanted. `intrinsics` are for the image size. `lenses` are there, one for
+    each frame, where photographs are distorted or of several sizes. `depth_range` is near and far (metres) where the
+    scene itself tells. `packed` holds frames that are read already.
     """
 
     name: str
     files: SceneFiles
     numbers: Int64[np.ndarray, "frames"]
-    intrinsics: Float[np.ndarray, "3 3"] | Float[np.ndarray, "frames 3 3"]
+    intrinsics: Float64[np.ndarray, "frames 3 3"]
     cam_to_world: Float[np.ndarray, "frames 4 4"]
     file_size: tuple[int, int]
     form: ImageForm
@@ -85,6 +85,12 @@ class Scene:
     def has_labels(self) -> bool:
         """Whether any frame has a label file."""
         return self.files.labels is not None
+
+    @property
+    def middle_intrinsics(self) -> Float64[np.ndarray, "3 3"]:
+        """Those of the frame with the middle focal length: one camera for films of a scene that was taken with many."""
+        by_focal_length = np.argsort(self.intrinsics[:, 0, 0], kind="stable")
+        return self.intrinsics[by_focal_length[len(self) // 2]]
 
     def with_instances(self, frames: Sequence[int], none: int | None) -> "Scene":
         """The same with a channel for each instance that these frames (by place) show; the raw id `none` is no one's.
@@ -106,9 +112,8 @@ class Scene:
 
     def cameras(self, indices: list[int]) -> Cameras:
         """The cameras of several frames, batched."""
-        poses = torch.from_numpy(self.cam_to_world[indices]).float()
-        intrinsics = np.broadcast_to(self.intrinsics, (len(self), 3, 3))[indices]
-        return Cameras(torch.from_numpy(intrinsics).float(), poses, self.form.height, self.form.width)
+        intrinsics, poses = (torch.from_numpy(of[indices]).float() for of in (self.intrinsics, self.cam_to_world))
+        return Cameras(intrinsics, poses, self.form.height, self.form.width)
 
     def camera(self, index: int) -> Cameras:
         """The camera of one frame, without batch axis."""

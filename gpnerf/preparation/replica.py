@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from threading import Event
 
-import numpy as np
 from tqdm import tqdm
 
 from gpnerf.data.files import FileList, FileSeries
@@ -19,7 +18,6 @@ from gpnerf.preparation.batch import Cells, until
 from gpnerf.preparation.downloads import TRAJECTORY, FoundSequence
 
 _PARTS = ("rgb", "depth", "semantic_class", "semantic_instance")
-_ROTATION_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,7 @@ class Arrangement:
 
     def _check(self, folder: Path, place: str, stop: Event) -> Cells:
         scene = replica_scene(folder, name=place, height=1, width=1, label_map=None, cache=FrameCache(0))
-        _check_poses(folder / TRAJECTORY, scene)
+        _check_count(folder / TRAJECTORY, scene)
         files = scene.files
         series = dict(zip(_PARTS, (files.colour, files.depth, files.labels, files.instances), strict=True))
         counts = {part: len(scene) - len(one.missing) if one else 0 for part, one in series.items()}
@@ -125,22 +123,16 @@ def _wanted(name: str, inner: str) -> PurePosixPath | None:
     return own if own.parts == (TRAJECTORY,) or (len(own.parts) == 2 and own.parts[0] in _PARTS) else None
 
 
-def _check_poses(path: Path, scene: Scene) -> None:
+def _check_count(path: Path, scene: Scene) -> None:
     poses = len(path.read_text().rstrip().splitlines())
     if scene.numbers.tolist() != list(range(poses)):
         raise UserError(
             f"{path}: expected a pose for each picture, found {poses} for {len(scene)}; get what is missing"
         )
-    turns = scene.cam_to_world[:, :3, :3]
-    error = np.abs(turns @ turns.transpose(0, 2, 1) - np.eye(3)).max(axis=(1, 2))
-    if (wrong := np.flatnonzero((error > _ROTATION_TOLERANCE) | (np.linalg.det(turns) < 0))).size:
-        raise UserError(f"{path}, line {wrong[0] + 1}: expected a rotation, found another matrix; get the file again")
 
 
 def _check_sizes(series: FileList | FileSeries, expected: tuple[int, int], numbers: Iterable[int]) -> None:
     height, width = expected
-    if 3 * width != 4 * height:
-        raise UserError(f"{series.path(0)}: expected 4:3 pictures, as the camera takes them, found {width}x{height}")
     for number in numbers:
         if number not in series.missing and (size := image_size(series.path(number))) != expected:
             raise UserError(f"{series.path(number)}: expected {width}x{height} pixels, found {size[1]}x{size[0]}")

@@ -1,6 +1,7 @@
 """One ScanNet scan as it is downloaded, written in the layout that scenes are read in."""
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Event
@@ -9,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from tqdm import tqdm
 
+from gpnerf.camera_checks import pose_is_lost, require_intrinsics, require_pose
 from gpnerf.data.files import rescale_intrinsics
 from gpnerf.data.scannet import scannet_scene
 from gpnerf.data.scene import FrameCache
@@ -39,11 +41,11 @@ class ScanOptions:
 def prepare_scan(scan: Path, out: Path, options: ScanOptions, stop: Event) -> Cells:
     """Write `scan` = sceneXXXX_YY with its .sens and archives to `out`/sceneXXXX_YY; the scene's line of the table.
 
-    Frames keep their numbers; those whose pose holds inf or NaN are left out. The folder appears when it is complete
+    Frames keep their numbers; those whose pose is lost are left out. The folder appears when it is complete
     and has been opened as a scene; one that is there already is held against its record and kept.
 
     Raises:
-        UserError: a file is missing, damaged or unsafe, or the folder was made with other options.
+        UserError: a file is missing, damaged or unsafe, a camera is none, or the folder was made with other options.
     """
     folder, partial = out / scan.name, out / f".{scan.name}.partial"
     parts = (*_SENSOR_PARTS, *options.maps)
@@ -51,9 +53,8 @@ def prepare_scan(scan: Path, out: Path, options: ScanOptions, stop: Event) -> Ce
         return check_record(folder, asdict(options), parts).cells("was there")
     sens = open_sens(scan / f"{scan.name}.sens")
     chosen = sens.frames[:: options.stride]
-    frames = tuple(frame for frame in chosen if np.isfinite(frame.cam_to_world).all())
-    if not frames:
-        raise UserError(f"{sens.path}: expected finite poses, found inf or NaN in all {len(chosen)}; leave it out")
+    frames = _tracked(sens, chosen)
+    _check_intrinsics(sens)
     shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
     try:
         for part in (*parts, "intrinsic"):
@@ -71,6 +72,22 @@ def prepare_scan(scan: Path, out: Path, options: ScanOptions, stop: Event) -> Ce
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return record.cells("written")
+
+
+def _tracked(sens: SensFile, chosen: Sequence[SensFrame]) -> tuple[SensFrame, ...]:
+    """The frames where the camera was not lost."""
+    frames = tuple(frame for frame in chosen if not pose_is_lost(frame.cam_to_world))
+    if not frames:
+        raise UserError(f"{sens.path}: expected poses, found inf, NaN or zeros in all {len(chosen)}; leave it out")
+    for frame in frames:
+        require_pose(frame.cam_to_world, f"{sens.path}, frame {frame.number}", "leave the scan out")
+    return frames
+
+
+def _check_intrinsics(sens: SensFile) -> None:
+    height, width = sens.colour_size
+    matrix = sens.cameras["intrinsic_color"][:3, :3]
+    require_intrinsics(matrix, height, width, f"{sens.path}: intrinsic_color", "leave the scan out")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
+from gpnerf.camera_checks import require_pose
 from gpnerf.data.files import parse_numbers
 from gpnerf.data.protocol import indices_of
 from gpnerf.data.scene import Scene
@@ -16,7 +17,6 @@ from gpnerf.trajectories import interpolate, orbit, spiral
 Trajectory = Literal["interpolate", "orbit", "spiral", "file"]
 
 _KEYS = 12
-_ROTATION_ERROR = 1e-3  # by which R R^T may differ from the identity
 
 Poses = Float[np.ndarray, "frames 4 4"]
 
@@ -54,12 +54,4 @@ def read_poses(path: Path) -> Poses:
 
 
 def _parse(line: str, where: str) -> Float[np.ndarray, "4 4"]:
-    pose = parse_numbers(line, 16, where).reshape(4, 4)
-    rotation = pose[:3, :3]
-    orthonormal = np.isfinite(pose).all() and np.abs(rotation @ rotation.T - np.eye(3)).max() < _ROTATION_ERROR
-    if not orthonormal or np.linalg.det(rotation) < 0 or pose[3].tolist() != [0, 0, 0, 1]:
-        raise UserError(
-            f"{where}: expected a camera-to-world matrix (a rotation, a position in metres, last row 0 0 0 1), found "
-            f"{pose.round(3).tolist()}; is it transposed, scaled or mirrored?"
-        )
-    return pose
+    return require_pose(parse_numbers(line, 16, where).reshape(4, 4), where, "export the path again")

@@ -54,8 +54,8 @@ class Video:
 
     def _render(self, frames: FrameFolder, frame: int) -> None:
         scene = self.views.scene
-        pose = torch.from_numpy(self.poses[frame]).float()
-        camera = Cameras(torch.from_numpy(scene.intrinsics).float(), pose, scene.form.height, scene.form.width)
+        intrinsics, pose = (torch.from_numpy(of).float() for of in (scene.middle_intrinsics, self.poses[frame]))
+        camera = Cameras(intrinsics, pose, scene.form.height, scene.form.width)
         output = self.views.render(camera, semantics=bool(self.labellings), stride=self.stride)
         save_picture(frames.file("rgb", frame), colour_picture(output.rgb))
         save_depth(frames.file("depth", frame), output.depth)
