@@ -9,13 +9,12 @@ from jaxtyping import Float
 
 from gpnerf.checking.findings import Finding, broken_files, mistake
 from gpnerf.checking.recording import Recording
-from gpnerf.data.colmap import find_model, read_colmap
 from gpnerf.data.files import SceneFiles, find_series, first_image_size, optional_series, parse_numbers, read_matrix
 from gpnerf.data.labels import CLASS_MAP_OF, CLASS_NAMES, LABEL_TABLE, LabelMap, label_map
-from gpnerf.data.posed_images import posed_images_scene
+from gpnerf.data.posed_images import posed_images_scene, read_photos
 from gpnerf.data.procedural.disk import camera_intrinsics
 from gpnerf.data.scene import FrameCache
-from gpnerf.data.transforms import TRANSFORMS, read_transforms
+from gpnerf.data.transforms import TRANSFORMS
 from gpnerf.errors import UserError
 
 _Pose = Float[np.ndarray, "4 4"]
@@ -73,7 +72,7 @@ def record_posed_images(folder: Path, name: str) -> Recording:
     Raises:
         UserError: the cameras cannot be read.
     """
-    size = _photo_size(folder)
+    size = read_photos(folder).photos[0].lens.size
     scene = posed_images_scene(
         folder, name=name, height=size[0], width=size[1], label_map=None, cache=FrameCache(capacity=0)
     )
@@ -91,18 +90,11 @@ def record_posed_images(folder: Path, name: str) -> Recording:
         CLASS_NAMES[CLASS_MAP_OF["posed_images"]],
         tuple(findings),
         scene.lenses,
+        scene.depth_unit,
         note=f"poses are as read: {TRANSFORMS} has OpenGL axes, which the reader turns into OpenCV's"
         if is_json
         else "",
     )
-
-
-def _photo_size(folder: Path) -> tuple[int, int]:
-    """(height, width) of the first photograph."""
-    model = find_model(folder)
-    if model is None or (folder / TRANSFORMS).is_file():
-        return read_transforms(folder).photos[0].lens.size
-    return read_colmap(folder, model).photos[0].lens.size
 
 
 def _each(numbers: Sequence[int], read: Callable[[int], _Pose]) -> tuple[dict[int, _Pose], list[str]]:

@@ -1,0 +1,93 @@
+"""The upright pinhole picture that a distorted photograph fills: its borders, followed from the centre outwards."""
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+# From rays (x, y, 1) to points on the picture at focal length 1, and the derivative of these.
+Distortion = Callable[[Float[np.ndarray, "rays 2"]], tuple[Float[np.ndarray, "rays 2"], Float[np.ndarray, "rays 2 2"]]]
+Rectangle = tuple[tuple[float, float], tuple[float, float]]
+
+_STEPS = 32
+_NEWTON = 6
+_EXACT = 1e-8
+_WIDEST = 2.75  # tan 70 degrees: a pinhole picture that is wider is little else than stretched borders
+_ALONG = 65  # points of a border
+_LEAST_SHARE = 0.5
+
+
+class DistortionError(ValueError):
+    """A distortion that cannot be undone, and why, in words that follow "found <numbers>, "."""
+
+
+def inner_rectangle(distort: Distortion, low: tuple[float, float], high: tuple[float, float]) -> Rectangle:
+    """The largest rectangle ((left, top), (right, bottom)) of rays which the picture from `low` to `high` fills.
+
+    Raises:
+        DistortionError: the picture is folded over itself, or most of it would be lost.
+    """
+    (left, top), (right, bottom) = low, high
+    rays = _undistorted(distort, _borders(left, top, right, bottom))
+    west, north, east, south = rays.reshape(4, _ALONG, 2)
+    # Every border lies outside what is taken, wherever it bends.
+    x = max(west[:, 0].max(), -_WIDEST), min(east[:, 0].min(), _WIDEST)
+    y = max(north[:, 1].max(), -_WIDEST), min(south[:, 1].min(), _WIDEST)
+    if not (x[0] < x[1] and y[0] < y[1]):
+        raise DistortionError("which leaves no upright picture")
+    seen, _ = distort(_borders(x[0], y[0], x[1], y[1]))
+    with np.errstate(all="ignore"):
+        share = np.divide(_area(seen), (right - left) * (bottom - top))
+    if not share >= _LEAST_SHARE:
+        raise DistortionError(f"which leaves no more than {share:.0%} of the photograph in a pinhole picture")
+    return (float(x[0]), float(y[0])), (float(x[1]), float(y[1]))
+
+
+def _borders(left: float, top: float, right: float, bottom: float) -> Float[np.ndarray, "points 2"]:
+    """Points along the left, upper, right and lower border."""
+    ends = [((left, top), (left, bottom)), ((left, top), (right, top))]
+    ends += [((right, top), (right, bottom)), ((left, bottom), (right, bottom))]
+    return np.concatenate([np.linspace(start, stop, _ALONG) for start, stop in ends])
+
+
+def _area(borders: Float[np.ndarray, "points 2"]) -> float:
+    west, north, east, south = borders.reshape(4, _ALONG, 2)
+    x, y = np.concatenate([north, east, south[::-1], west[::-1]]).T
+    return float(abs(np.sum(x * np.roll(y, -1) - y * np.roll(x, -1))) / 2)
+
+
+def _undistorted(distort: Distortion, points: Float[np.ndarray, "points 2"]) -> Float[np.ndarray, "points 2"]:
+    """The rays of points of the picture, each followed from the centre outwards; where too wide, no further.
+
+    Newton's method in small steps finds the ray that belongs to a point and not one from behind a fold.
+    """
+    rays = np.zeros_like(points)
+    reached = np.ones(len(points))
+    with np.errstate(all="ignore"):  # what is not finite is told below
+        for share in np.linspace(0, 1, _STEPS + 1)[1:]:
+            inside = np.abs(rays).max(axis=1) < _WIDEST
+            if not inside.any():
+                break
+            rays[inside], exact = _solved(distort, rays[inside], share * points[inside])
+            folded = inside.copy()
+            folded[inside] = ~exact
+            reached[folded] = np.minimum(reached[folded], share)
+        for share in np.linspace(0, 1, 2 * _STEPS + 1)[1:]:
+            folded = ~(np.linalg.det(distort(share * rays)[1]) > 0)
+            reached[folded] = np.minimum(reached[folded], share)
+    if reached.min() < 1:
+        raise DistortionError("which folds the picture over itself inside its borders")
+    return rays
+
+
+def _solved(
+    distort: Distortion, rays: Float[np.ndarray, "rays 2"], points: Float[np.ndarray, "rays 2"]
+) -> tuple[Float[np.ndarray, "rays 2"], Bool[np.ndarray, "rays"]]:
+    """The rays of some points from rays close by, and whether each is one."""
+    for _ in range(_NEWTON):
+        seen, slope = distort(rays)
+        error = points - seen
+        (a, b), (c, d) = slope[:, 0].T, slope[:, 1].T
+        step = np.stack([d * error[:, 0] - b * error[:, 1], a * error[:, 1] - c * error[:, 0]], axis=-1)
+        rays = rays + step / (a * d - b * c)[:, None]
+    return rays, np.abs(distort(rays)[0] - points).max(axis=1) < _EXACT
