@@ -78,7 +78,7 @@ def record_posed_images(folder: Path, name: str) -> Recording:
     )
     findings: list[Finding] = []
     labels = _labels(scene.files, "posed_images", folder.parent / LABEL_TABLE, findings)
-    is_json = (folder / TRANSFORMS).is_file()
+    is_json = any(folder.glob("transforms*.json"))
     return Recording(
         name,
         scene.files,

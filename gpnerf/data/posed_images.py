@@ -16,6 +16,7 @@ from gpnerf.data.lens import Lens
 from gpnerf.data.posed_photos import IMAGES, PosedPhoto, PosedPhotos, below_images, inside
 from gpnerf.data.scene import FrameCache, Scene
 from gpnerf.data.transforms import TRANSFORMS, read_transforms
+from gpnerf.data.transforms_parts import find_parts, read_parts
 from gpnerf.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ def posed_images_scene(
 ) -> Scene:
     """Open `folder` with images and transforms.json, which wins, or images/ and sparse/0/ (COLMAP).
 
+    Instead of transforms.json there may be transforms_train.json and transforms_test.json.
     Frame N is the N-th image by file name, from 0. images/x.jpg may have depth/x.png (millimetres, as long as the
     poses are in metres), label-filt/x.png (raw ids of ScanNet's table) and instance-filt/x.png. Distortion is undone.
     """
@@ -60,13 +62,15 @@ def posed_images_scene(
 
 
 def read_photos(folder: Path) -> PosedPhotos:
-    """The photographs of a scene's folder: by transforms.json, else by a COLMAP model.
+    """The photographs of a scene's folder: by transforms.json or its parts, else by a COLMAP model.
 
     Raises:
         UserError: neither is there, or what is there cannot be read.
     """
     if os.path.lexists(folder / TRANSFORMS):  # also what is no file, so that its reader says so
-        return read_transforms(folder)
+        return read_transforms(folder / TRANSFORMS)
+    if parts := find_parts(folder):
+        return read_parts(parts)
     if files := find_model(folder):
         return read_colmap(folder, files)
     there = [place for place in ("sparse", "colmap") if (folder / place).exists()]
@@ -83,9 +87,8 @@ def _used(name: str, found: PosedPhotos) -> list[int]:
         return list(range(len(found.photos)))
     targets, sources = set(found.split.targets), set(found.split.sources)
     logger.warning(
-        "%s: the file lists of %s are obeyed: %d photographs are rendered in evaluation, from %d others, %d are left "
-        "out",
-        *(name, TRANSFORMS, len(targets), len(sources - targets), len(found.photos) - len(targets | sources)),
+        "%s: split as its files say: %d photographs are rendered in evaluation, from %d others; %d are left out",
+        *(name, len(targets), len(sources - targets), len(found.photos) - len(targets | sources)),
     )
     return sorted(targets | sources)
 

@@ -22,8 +22,8 @@ TRANSFORMS = "transforms.json"
 _FROM_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 
 
-def read_transforms(folder: Path) -> PosedPhotos:
-    """The frames of `folder`/transforms.json.
+def read_transforms(path: Path) -> PosedPhotos:
+    """The frames of a transforms.json, whose images lie in its folder.
 
     Camera-to-world poses with OpenGL axes; the camera by keys at the top or in a frame, which win (pixel centres at
     0.5). `near` and `far` at the top are our own addition; without them the points of a COLMAP model beside the file
@@ -34,8 +34,7 @@ def read_transforms(folder: Path) -> PosedPhotos:
         UserError: the file is no such JSON, a number is missing or impossible, a path leads out of the folder, or a
             key would change pictures or poses in a way that is not read.
     """
-    path = folder / TRANSFORMS
-    top = _load(path)
+    folder, top = path.parent, _load(path)
     frames = top.get("frames")
     if not isinstance(frames, list) or not frames:
         raise UserError(f"{path}: expected a list 'frames' with an entry for each image, found none; export it again")
