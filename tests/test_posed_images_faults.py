@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -189,3 +190,15 @@ def test_squeezed_photographs_are_mentioned(
     write_transforms(folder, content())
     posed_images_scene(folder, name="own", height=size[0], width=size[1], label_map=None, cache=FrameCache(0))
     assert ("squeezed" in caplog.text) == warned
+
+
+def test_squeezed_photographs_are_the_ones_that_are_named(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Of a landscape and two portraits only these are squeezed, and no size keeps the shape of all."""
+    transforms = content()
+    for number in (1, 2):
+        iio.imwrite(folder / "images" / f"{number}.png", np.zeros((WIDTH, HEIGHT, 3), np.uint8))
+        transforms["frames"][number] |= {"w": HEIGHT, "h": WIDTH, "cx": HEIGHT / 2, "cy": WIDTH / 2}
+    write_transforms(folder, transforms)
+    open_own(folder)
+    [record] = caplog.records
+    assert "photographs of 24x32 are squeezed into 32x24; they are of several shapes" in record.getMessage()

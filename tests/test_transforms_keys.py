@@ -123,7 +123,15 @@ def test_every_spelling_of_a_fisheye_is_one(folder: Path) -> None:
 def test_lists_of_coefficients_have_nerfstudios_order(folder: Path) -> None:
     scene = opened(folder, content() | {"distortion_params": [-0.1, 0.02, 0.01, 0, 0.003, -0.004]})
     assert scene.lenses[0].distortion == (-0.1, 0.02, 0.003, -0.004, 0.01)
-    full = content() | {"camera_model": "FULL_OPENCV", "k1": 0.1, "k4": 0.2, "k5": 0.01, "k6": 0.02, "p2": 0.001}
+    full = content() | {
+        "camera_model": "FULL_OPENCV",
+        "is_fisheye": False,
+        "k1": 0.1,
+        "k4": 0.2,
+        "k5": 0.01,
+        "k6": 0.02,
+        "p2": 0.001,
+    }
     assert opened(folder, full).lenses[0].distortion == (0.1, 0, 0, 0.001, 0, 0.2, 0.01, 0.02)
     assert "distortion_params" in refused(folder, content() | {"distortion_params": [0.1, 0.2]})
     assert "found 'k4'" in refused(folder, content() | {"distortion_params": [0, 0, 0, 0.1, 0, 0]})

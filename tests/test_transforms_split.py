@@ -103,6 +103,8 @@ def test_the_first_frames_are_taken_where_the_file_says_how_many(twelve: Path) -
     assert len(opened(twelve, frames_of(*reversed(ALL)) | {"n_frames": 4})) == 4
     assert opened(twelve, frames_of(*ALL) | {"n_frames": 4}).numbers.tolist() == [0, 1, 2, 3]
     assert len(opened(twelve, frames_of(*ALL) | {"n_frames": 40})) == 12
+    write_transforms(twelve, frames_of(*ALL) | {"n_frames": 0})
+    assert "n_frames: expected a number above 0" in message_of(twelve)
 
 
 @pytest.mark.parametrize("held_out", [["test"], ["val"], ["test", "val"]])

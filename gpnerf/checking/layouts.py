@@ -11,7 +11,7 @@ from gpnerf.checking.findings import Finding, broken_files, mistake
 from gpnerf.checking.recording import Recording
 from gpnerf.data.files import SceneFiles, find_series, first_image_size, optional_series, parse_numbers, read_matrix
 from gpnerf.data.labels import CLASS_MAP_OF, CLASS_NAMES, LABEL_TABLE, LabelMap, label_map
-from gpnerf.data.posed_images import posed_images_scene, read_photos
+from gpnerf.data.posed_images import photographed_scene, read_photos
 from gpnerf.data.procedural.disk import camera_intrinsics
 from gpnerf.data.scene import FrameCache
 from gpnerf.data.transforms import TRANSFORMS
@@ -72,9 +72,10 @@ def record_posed_images(folder: Path, name: str) -> Recording:
     Raises:
         UserError: the cameras cannot be read.
     """
-    size = read_photos(folder).photos[0].lens.size
-    scene = posed_images_scene(
-        folder, name=name, height=size[0], width=size[1], label_map=None, cache=FrameCache(capacity=0)
+    found = read_photos(folder)
+    size = found.photos[0].lens.size
+    scene = photographed_scene(
+        folder, found, name=name, height=size[0], width=size[1], label_map=None, cache=FrameCache(capacity=0)
     )
     findings: list[Finding] = []
     labels = _labels(scene.files, "posed_images", folder.parent / LABEL_TABLE, findings)

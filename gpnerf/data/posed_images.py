@@ -31,11 +31,25 @@ def posed_images_scene(
 ) -> Scene:
     """Open `folder` with images and transforms.json, which wins, or images/ and sparse/0/ (COLMAP).
 
-    Instead of transforms.json there may be transforms_train.json and transforms_test.json.
-    Frame N is the N-th image by file name, from 0. images/x.jpg may have depth/x.png (millimetres, as long as the
-    poses are in metres), label-filt/x.png (raw ids of ScanNet's table) and instance-filt/x.png. Distortion is undone.
+    Instead of transforms.json there may be transforms_train.json and transforms_test.json. Frame N is the N-th image by
+    file name, from 0. images/x.jpg may have depth/x.png (millimetres, as long as the poses are in metres),
+    label-filt/x.png (raw ids of ScanNet's table) and instance-filt/x.png. Distortion is undone.
     """
     found = read_photos(folder)
+    return photographed_scene(folder, found, name=name, height=height, width=width, label_map=label_map, cache=cache)
+
+
+def photographed_scene(
+    folder: Path,
+    found: PosedPhotos,
+    *,
+    name: str,
+    height: int,
+    width: int,
+    label_map: LabelMap | None,
+    cache: FrameCache,
+) -> Scene:
+    """The scene of photographs in `folder` that are read already."""
     numbers = _used(name, found)
     photos = [found.photos[number] for number in numbers]
     lenses = tuple(photo.lens for photo in photos)

@@ -44,7 +44,7 @@ def read_transforms(path: Path) -> PosedPhotos:
         [_photo(folder, top, frame, f"{path}: frame {place}") for place, frame in enumerate(frames)], path
     )
     if "n_frames" in scene.values:
-        photos = photos[: max(1, scene.whole("n_frames"))]
+        photos = photos[: int(scene.positive("n_frames")) or 1]
     if any("depth_path" in frame for frame in frames):
         require_depth_unit(scene)
     return PosedPhotos(

@@ -77,6 +77,8 @@ def _kind(entry: Entry) -> str:
     """plain, rational or fisheye, as all keys that say something about it agree."""
     stated = {key: entry.values[key] for key in _KIND_KEYS if key in entry.values}
     kinds = {_kind_of(key, value, entry.where) for key, value in stated.items()} or {"plain"}
+    if kinds == {"plain", "rational"}:
+        return "rational"  # which is a perspective lens, and no fisheye
     if len(kinds) > 1:
         found = ", ".join(f"{key} {value!r}" for key, value in stated.items())
         raise UserError(f"{entry.where}: expected one kind of lens, found {found}; take the wrong one out")
