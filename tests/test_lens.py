@@ -3,6 +3,8 @@
 import numpy as np
 import pycolmap
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from posed_scenes import parameters
 
 from gpnerf.data.lens import Lens
@@ -124,6 +126,25 @@ def test_what_is_called_folded_is_folded(lens: Lens) -> None:
         first = int(np.argmax(np.diff(along) <= 0))
         stops.append(along[first] if (np.diff(along) <= 0).any() else np.inf)
     assert min(stops) < 1
+
+
+@given(st.floats(0.3, 2), st.floats(-0.6, 0.6), st.floats(-0.4, 0.4), st.floats(-0.04, 0.04), st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_any_lens_is_refused_or_undone_one_to_one(focal: float, k1: float, k2: float, p1: float, fish: bool) -> None:
+    """Between neighbouring pixels the photograph's, by COLMAP's formulas, keep their order and stay inside it."""
+    model = "OPENCV_FISHEYE" if fish else "OPENCV"
+    lens = lens_of(focal, model, (k1, k2, p1))
+    try:
+        matrix = lens.rectified
+    except DistortionError:
+        return
+    camera = colmap_camera(lens, model, lens.distortion)
+    v, u = np.mgrid[:HEIGHT:6, :WIDTH:6]
+    rays = np.stack([(u - matrix[0, 2]) / matrix[0, 0], (v - matrix[1, 2]) / matrix[1, 1], np.ones_like(u)], axis=-1)
+    seen = np.array(camera.img_from_cam(rays.reshape(-1, 3))).reshape(*u.shape, 2) - 0.5
+    assert (seen > -0.1).all() and (seen < np.array([WIDTH, HEIGHT]) - 0.9).all()
+    across, down = np.diff(seen, axis=1)[:-1], np.diff(seen, axis=0)[:, :-1]
+    assert (across[..., 0] * down[..., 1] - across[..., 1] * down[..., 0] > 0).all()
 
 
 @pytest.mark.parametrize("degrees", [100, 140, 180])

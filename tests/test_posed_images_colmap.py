@@ -3,15 +3,21 @@
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from own_folder import FRAMES, HEIGHT, POSES, WIDTH, message_of, open_own, write_own
 from posed_scenes import parameters, write_colmap
 from tiny_scenes import INTRINSICS
 
 from gpnerf.data.scene import Scene
+from gpnerf.errors import UserError
+
+PARTS = ("cameras", "images", "points3D")
 
 
 @pytest.fixture
@@ -161,3 +167,22 @@ def test_an_image_needs_its_camera(folder: Path) -> None:
     lines = (model / "cameras.txt").read_text().splitlines()
     (model / "cameras.txt").write_text("\n".join(line.replace("1 PINHOLE", "7 PINHOLE") for line in lines))
     assert "expected a camera 1, found none of that number" in message_of(folder)
+
+
+@pytest.mark.parametrize("text", [True, False])
+@given(data=st.data())
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_stands_in_a_model_is_read_or_refused(folder: Path, text: bool, data: st.DataObject) -> None:
+    model = write_model(folder, text)
+    path = data.draw(st.sampled_from([path for path in sorted(model.iterdir()) if path.stem in PARTS]))
+    content = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.integers(0, len(content)))
+        behind = place + data.draw(st.integers(0, 9))
+        content[place:behind] = data.draw(
+            st.binary(max_size=9) | st.sampled_from([b"nan", b"1e999", b"\n", b"-", b"#"])
+        )
+    path.write_bytes(content)
+    with suppress(UserError):
+        scene = open_own(folder)
+        assert np.isfinite(scene.intrinsics).all() and np.isfinite(scene.cam_to_world).all()

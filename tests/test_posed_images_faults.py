@@ -18,6 +18,7 @@ from gpnerf.data.posed_images import posed_images_scene
 from gpnerf.data.protocol import Protocol
 from gpnerf.data.protocol_file import load_protocol
 from gpnerf.data.scene import FrameCache
+from gpnerf.data.transforms_keys import LENS_KEYS
 from gpnerf.errors import UserError
 
 CONFIGS = Path(__file__).parent.parent / "configs"
@@ -120,24 +121,9 @@ ANYTHING = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=6,
 )
-KEYS = [
-    "fl_x",
-    "fl_y",
-    "cx",
-    "cy",
-    "w",
-    "h",
-    "k1",
-    "k2",
-    "p1",
-    "p2",
-    "k3",
-    "k4",
-    "camera_model",
-    "near",
-    "far",
-    "frames",
-]
+SCENE_KEYS = ["near", "far", "frames", "n_frames", "applied_scale", "integer_depth_scale", "depth_unit_scale_factor"]
+SCENE_KEYS += ["train_filenames", "test_filenames", "rolling_shutter", "is_new"]
+FRAME_KEYS = ["file_path", "depth_file_path", "depth_path", "transform_matrix", "transform_matrix_end", "mask_path"]
 
 
 @given(data=st.data())
@@ -147,7 +133,7 @@ def test_whatever_stands_in_transforms_is_read_or_refused(folder: Path, data: st
     frame = transforms["frames"][1]
     for _ in range(data.draw(st.integers(1, 3))):
         place: dict[str, Any] = data.draw(st.sampled_from([transforms, frame]))
-        keys = KEYS if place is transforms else [*KEYS[:-1], "file_path", "depth_file_path", "transform_matrix"]
+        keys = sorted(LENS_KEYS) + (SCENE_KEYS if place is transforms else FRAME_KEYS)
         place[data.draw(st.sampled_from(keys))] = data.draw(ANYTHING)
     rows = frame.get("transform_matrix")
     if isinstance(rows, list) and len(rows) == 4 and data.draw(st.booleans()):

@@ -27,6 +27,7 @@ _MODELS = {
     "RADIAL_FISHEYE": ((0, 0), (1, 2), (3, 4)),
     "OPENCV_FISHEYE": ((0, 1), (2, 3), (4, 5, 6, 7)),
 }
+_NAMED = 100  # characters of a name that a message holds
 _COEFFICIENTS = 4  # OpenCV takes no fewer
 # A few points are wrong, and surfaces go on between and behind the points.
 _PERCENTILES = (0.5, 99.5)
@@ -44,10 +45,12 @@ def read_colmap(folder: Path, files: ModelFiles) -> PosedPhotos:
     model = files.read()
     if not model.images:
         raise UserError(f"{files.path('images')}: expected images with poses, found none; run COLMAP again")
-    photos = [_photo(folder, model, image, f"{files.path('images')}: image {image.name}") for image in model.images]
+    where = f"{files.path('images')}: image"
+    photos = [_photo(folder, model, image, f"{where} {image.name[:_NAMED]!r}") for image in model.images]
     return PosedPhotos(in_order(photos, files.folder), depth_range(model, files))
 
 
+@np.errstate(over="ignore", invalid="ignore")  # points at infinity are left out
 def depth_range(model: SparseModel, files: ModelFiles) -> tuple[float, float] | None:
     """Near and far of the points in the images that see them; None where none does.
 
@@ -64,8 +67,8 @@ def depth_range(model: SparseModel, files: ModelFiles) -> tuple[float, float] | 
     depths = depths[np.isfinite(depths) & (depths > 0)]
     if not len(depths):
         return None
-    near, far = np.percentile(depths, _PERCENTILES) * _MARGINS
-    return float(near), float(far)
+    near, far = (np.percentile(depths, _PERCENTILES) * _MARGINS).tolist()
+    return (near, far) if 0 < near < far < np.inf else None
 
 
 def _depths(model: SparseModel) -> Iterator[Float[np.ndarray, "seen"]]:
@@ -84,7 +87,7 @@ def _photo(folder: Path, model: SparseModel, image: ModelImage, where: str) -> P
     if image.camera not in model.cameras:
         raise UserError(f"{where}: expected a camera {image.camera}, found none of that number; export the model again")
     lens = _lens(model.cameras[image.camera], where)
-    return PosedPhoto(path, lens, checked_pose(np.linalg.inv(image.world_to_camera), where))
+    return PosedPhoto(path, lens, checked_pose(image.camera_to_world, where))
 
 
 def _lens(camera: ModelCamera, where: str) -> Lens:

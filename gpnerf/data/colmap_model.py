@@ -38,6 +38,12 @@ class ModelImage:
     world_to_camera: Float[np.ndarray, "4 4"]
     seen: Int64[np.ndarray, "points"]
 
+    @property
+    def camera_to_world(self) -> Float[np.ndarray, "4 4"]:
+        pose, back = np.eye(4), self.world_to_camera[:3, :3].T
+        pose[:3, :3], pose[:3, 3] = back, -back @ self.world_to_camera[:3, 3]
+        return pose
+
 
 @dataclass(frozen=True, eq=False)
 class ModelPoints:
@@ -73,10 +79,10 @@ class SparseModel:
 
 def world_to_camera(rotation: tuple[float, ...], shift: tuple[float, ...]) -> Float[np.ndarray, "4 4"]:
     """The matrix of a quaternion w x y z, of any length, and a translation."""
-    w, x, y, z = rotation
-    matrix = np.eye(4)
     if not np.isfinite((*rotation, *shift)).all() or not any(rotation):
         raise ModelError("a rotation of zeros, inf or NaN")
+    w, x, y, z = np.array(rotation) / np.abs(rotation).max()
+    matrix = np.eye(4)
     matrix[:3, :3] = Rotation.from_quat([x, y, z, w]).as_matrix()
     matrix[:3, 3] = shift
     return matrix

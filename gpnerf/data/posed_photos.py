@@ -71,7 +71,7 @@ def inside(folder: Path, name: object, where: str) -> Path:
     Raises:
         UserError: the name is no file's, or leads out of the folder, itself or by a link on the way.
     """
-    if not isinstance(name, str) or not name or "\0" in name:
+    if not isinstance(name, str) or not name or min(name) < " ":  # control characters
         raise UserError(f"{where}: expected the name of a file in {folder}, found {_short(name)}; mend it")
     try:
         spelled = [folder / spelling for spelling in dict.fromkeys((name, name.replace("\\", "/")))]

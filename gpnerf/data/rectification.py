@@ -21,6 +21,7 @@ class DistortionError(ValueError):
     """A distortion that cannot be undone, and why, in words that follow "found <numbers>, "."""
 
 
+@np.errstate(all="ignore")  # numbers beyond all bounds end as rays that are none
 def inner_rectangle(distort: Distortion, low: tuple[float, float], high: tuple[float, float]) -> Rectangle:
     """The largest rectangle ((left, top), (right, bottom)) of rays which the picture from `low` to `high` fills.
 
@@ -36,8 +37,7 @@ def inner_rectangle(distort: Distortion, low: tuple[float, float], high: tuple[f
     if not (x[0] < x[1] and y[0] < y[1]):
         raise DistortionError("which leaves no upright picture")
     seen, _ = distort(_borders(x[0], y[0], x[1], y[1]))
-    with np.errstate(all="ignore"):
-        share = np.divide(_area(seen), (right - left) * (bottom - top))
+    share = np.divide(_area(seen), (right - left) * (bottom - top))
     if not share >= _LEAST_SHARE:
         raise DistortionError(f"which leaves no more than {share:.0%} of the photograph in a pinhole picture")
     return (float(x[0]), float(y[0])), (float(x[1]), float(y[1]))
@@ -62,20 +62,15 @@ def _undistorted(distort: Distortion, points: Float[np.ndarray, "points 2"]) -> 
     Newton's method in small steps finds the ray that belongs to a point and not one from behind a fold.
     """
     rays = np.zeros_like(points)
-    reached = np.ones(len(points))
-    with np.errstate(all="ignore"):  # what is not finite is told below
-        for share in np.linspace(0, 1, _STEPS + 1)[1:]:
-            inside = np.abs(rays).max(axis=1) < _WIDEST
-            if not inside.any():
-                break
+    whole = True
+    for share in np.linspace(0, 1, _STEPS + 1)[1:]:
+        inside = np.abs(rays).max(axis=1) < _WIDEST
+        if inside.any():
             rays[inside], exact = _solved(distort, rays[inside], share * points[inside])
-            folded = inside.copy()
-            folded[inside] = ~exact
-            reached[folded] = np.minimum(reached[folded], share)
-        for share in np.linspace(0, 1, 2 * _STEPS + 1)[1:]:
-            folded = ~(np.linalg.det(distort(share * rays)[1]) > 0)
-            reached[folded] = np.minimum(reached[folded], share)
-    if reached.min() < 1:
+            whole &= bool(exact.all())
+    for share in np.linspace(0, 1, 2 * _STEPS + 1)[1:]:
+        whole &= bool((np.linalg.det(distort(share * rays)[1]) > 0).all())
+    if not whole:
         raise DistortionError("which folds the picture over itself inside its borders")
     return rays
 

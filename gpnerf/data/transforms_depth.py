@@ -67,7 +67,7 @@ def _of_points(scene: Entry, folder: Path, photos: Sequence[PosedPhoto]) -> tupl
 
 def _scale(model: SparseModel, folder: Path, photos: Sequence[PosedPhoto]) -> float | None:
     """How far the poses lie apart by the distances of the same cameras in the model, however they were turned."""
-    theirs = {image.name: np.linalg.inv(image.world_to_camera)[:3, 3] for image in model.images}
+    theirs = {image.name: image.camera_to_world[:3, 3] for image in model.images}
     named = [(photo.cam_to_world[:3, 3], below_images(folder, photo.path).as_posix()) for photo in photos]
     pairs = [(ours, theirs[name]) for ours, name in named if name in theirs]
     if len(pairs) < 2:
