@@ -12,9 +12,10 @@ from tiny_scenes import INTRINSICS
 from gpnerf.data.scene import Scene
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return write_own(tmp_path)
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for all tests: each writes its own transforms.json."""
+    return write_own(tmp_path_factory.mktemp("keys"))
 
 
 def opened(folder: Path, transforms: Transforms) -> Scene:
@@ -52,16 +53,10 @@ def test_keys_that_would_change_the_picture_are_refused_by_name(folder: Path, ke
     assert f"found '{key}'" in message and ("frame 1" in message or place == "top")
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [(key, value) for key in REFUSED for value in (None, False, 0, [])] + [("rolling_shutter", [0, 0.0, 0, 0])],
-)
-def test_keys_that_say_nothing_change_nothing(
-    folder: Path, key: str, value: object, caplog: pytest.LogCaptureFixture
-) -> None:
-    if key in ("k4", "k5", "k6") and value is not None:
-        value = 0.0
-    opened(folder, content() | {key: value})
+def test_keys_that_say_nothing_change_nothing(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for value in (None, False, 0.0, [], [0, 0.0, None]):
+        coefficients = dict.fromkeys(("k4", "k5", "k6"), 0.0)
+        opened(folder, content() | dict.fromkeys(REFUSED, value) | coefficients)
     assert not caplog.records
 
 
@@ -75,6 +70,7 @@ HARMLESS: Transforms = {
     "ply_file_path": "sparse_pc.ply",
     "white_transparent": True,
     "up": [0, 0, 1],
+    "envmap": [[]] * 3,
 }
 
 
@@ -152,6 +148,13 @@ def test_focal_lengths_may_be_angles(folder: Path) -> None:
     assert np.allclose(square[:, [0, 1], [0, 1]], FX)
     assert "found none" in refused(folder, bare)
     assert "camera_angle_x" in refused(folder, bare | {"camera_angle_x": 57.0})
+
+
+def test_a_size_that_is_stated_counts(folder: Path) -> None:
+    bare = {key: value for key, value in content().items() if key not in ("w", "h")}
+    for keys, size in (({}, (HEIGHT, WIDTH)), ({"w": 40}, (HEIGHT, 40)), ({"h": 30.0}, (30, WIDTH))):
+        assert opened(folder, bare | keys).file_size == size
+    assert "w: expected a whole number" in refused(folder, bare | {"w": 32.5})
 
 
 NUMBERS = {"fl_x": FX * 1.1, "fl_y": FY * 1.2, "cx": CX + 2.5, "cy": CY + 1.5, "k1": -0.01}

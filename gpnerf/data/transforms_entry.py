@@ -26,9 +26,9 @@ class Entry:
             raise UserError(f"{self.where}: {key}: expected a number above 0, found {number:g}; mend it")
         return number
 
-    def whole(self, key: str) -> int:
+    def whole(self, key: str, default: float | None = None) -> int:
         """A number without decimals."""
-        if (number := self.number(key)) != int(number):
+        if (number := self.number(key, default)) != int(number):
             raise UserError(f"{self.where}: {key}: expected a whole number, found {number:g}; mend it")
         return int(number)
 

@@ -42,7 +42,7 @@ _AS_THEY_ARE = "take the key out to use the pictures as they are"
 # What a key that is not empty, zero or false says, and what to do about it.
 _REFUSED = {
     **dict.fromkeys(("latlong", "equirectangular", "panorama", "spherical"), ("a panorama", _UNDISTORT)),
-    **dict.fromkeys((f"ftheta_p{n}" for n in range(5)), ("an f-theta lens", _UNDISTORT)),
+    **dict.fromkeys((f"ftheta_p{n}" for n in range(9)), ("an f-theta lens", _UNDISTORT)),
     **dict.fromkeys(("orthographic", "ortho_scale"), ("parallel rays", "render them again in perspective")),
     **dict.fromkeys(
         _words("s1 s2 s3 s4 sx1 sy1 tauX tauY b1 b2 skew omega xi p3 p4 k7 k8 fisheye_crop_radius"),
@@ -93,6 +93,4 @@ def _check(values: Mapping[str, Any], where: str) -> set[str]:
 
 
 def _is_empty(value: Any) -> bool:
-    if isinstance(value, list):
-        return all(map(_is_empty, value))
-    return not value
+    return not value or (isinstance(value, list) and not any(value))

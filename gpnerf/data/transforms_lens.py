@@ -46,12 +46,19 @@ def read_lens(entry: Entry, path: Path) -> Lens:
     """
     kind = _kind(entry)
     distortion = _coefficients(entry, kind)
-    has_size = {"h", "w"} <= entry.values.keys()
-    height, width = (entry.whole("h"), entry.whole("w")) if has_size else image_size(path)
+    height, width = _size(entry, path)
     # Pixel centres: theirs lie at 0.5, ours at integers.
     centre = entry.number("cx", width / 2) - 0.5, entry.number("cy", height / 2) - 0.5
     lens = Lens(height, width, _focal(entry, width, height), centre, distortion, kind == "fisheye")
     return checked_lens(lens, entry.where)
+
+
+def _size(entry: Entry, path: Path) -> tuple[int, int]:
+    """(height, width) as stated, else of the file, which is opened only then."""
+    if {"h", "w"} <= entry.values.keys():
+        return entry.whole("h"), entry.whole("w")
+    height, width = image_size(path)
+    return entry.whole("h", float(height)), entry.whole("w", float(width))
 
 
 def _alike(values: Mapping[str, Any], where: str) -> dict[str, Any]:
