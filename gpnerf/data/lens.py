@@ -1,7 +1,7 @@
 """The camera of a photograph as its file has it: pinhole and distortion, and the pinhole picture without it."""
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import cv2
 import numpy as np
@@ -10,7 +10,7 @@ from jaxtyping import Float, Shaped
 from gpnerf.data.files import rescale_intrinsics
 from gpnerf.data.rectification import inner_rectangle
 
-_LENSES = 64  # whose rectified intrinsics are kept: photographs share few
+_LENSES = 64  # whose rectified intrinsics are kept: most photographs share a few
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,14 @@ class Lens:
     def is_pinhole(self) -> bool:
         return not self.fisheye and not any(self.distortion)
 
-    @property
+    @cached_property
     def rectified(self) -> Float[np.ndarray, "3 3"]:
         """Intrinsics of the undistorted picture of the same size: the largest upright part without empty pixels.
 
         Raises:
             DistortionError: the distortion cannot be undone.
         """
-        return self.matrix if self.is_pinhole else _rectified(self).copy()
+        return self.matrix if self.is_pinhole else _rectified(self)
 
     def undistort(self, image: Shaped[np.ndarray, "rows cols ..."], interpolation: int) -> Shaped[np.ndarray, "..."]:
         """The picture that a camera with the intrinsics `rectified` would have taken, also of a map of another size."""
