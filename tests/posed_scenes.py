@@ -37,7 +37,7 @@ def parameters(model: str, matrix: np.ndarray, distortion: Sequence[float] = ())
     """The numbers of a COLMAP camera, in the order of its documentation."""
     (fx, _, cx), (_, fy, cy), _ = matrix.tolist()
     centre = [cx + 0.5, cy + 0.5]
-    single = model in ("SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL")
+    single = model.startswith(("SIMPLE", "RADIAL"))
     return [fx, *centre, *distortion] if single else [fx, fy, *centre, *distortion]
 
 

@@ -110,7 +110,7 @@ POSE_FAULTS: dict[str, Change] = {
 MATRIX_FAULTS: dict[str, Change] = {
     "shares of the picture": lambda matrix: np.diag([1 / 40, 1 / 32, 1]) @ matrix,
     "outside the picture": lambda matrix: np.diag([4, 4, 1]) @ matrix,
-    "which must be above 0": lambda matrix: matrix * [[-1, 1, 1], [1, 1, 1], [1, 1, 1]],
+    "above 0": lambda matrix: matrix * [[-1, 1, 1], [1, 1, 1], [1, 1, 1]],
     "are sane": lambda matrix: matrix * [[100, 1, 1], [1, 100, 1], [1, 1, 1]],
 }
 

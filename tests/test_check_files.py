@@ -29,7 +29,7 @@ def test_census_agrees_with_a_plain_count(tmp_path: Path) -> None:
     recording = record_scannet(room, "room")
     census = take_census(recording)
     depth = np.stack([cv2.imread(str(path), cv2.IMREAD_UNCHANGED) for path in (room / "depth").iterdir()])
-    found = depth_range(census["depth"].values)
+    found = depth_range(census["depth"].values, recording.depth_unit)
     assert found is not None
     known = depth[depth > 0] / 1000
     assert (found.least, found.largest) == (known.min(), known.max())

@@ -96,6 +96,11 @@ DISTORTED = {
     "SIMPLE_RADIAL": (-0.21,),
     "RADIAL": (0.18, -0.06),
     "OPENCV": (-0.25, 0.07, 0.012, -0.009),
+    "FULL_OPENCV": (0.3, 0.1, 0.004, -0.006, 0.01, 0.45, 0.2, 0.03),
+    "FISHEYE": (),
+    "SIMPLE_RADIAL_FISHEYE": (-0.04,),
+    "RADIAL_FISHEYE": (0.03, -0.02),
+    "OPENCV_FISHEYE": (0.05, -0.03, 0.02, -0.005),
 }
 ROUND = np.array([[150.0, 0, 96.3], [0, 150.0, 70.8], [0, 0, 1]])
 SIZE = (144, 192)
@@ -140,7 +145,8 @@ def test_distortion_is_undone(tmp_path: Path, model: str, source: str) -> None:
     if source == "colmap":
         write_colmap(tmp_path, np.eye(4)[None], ["0.png"], camera)
     else:
-        keys = dict(zip(("k1", "k2", "p1", "p2"), DISTORTED[model], strict=False))
+        order = ("k1", "k2", "k3", "k4") if "FISHEYE" in model else ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6")
+        keys = dict(zip(order, DISTORTED[model], strict=False)) | {"camera_model": model}
         write_transforms(tmp_path, transforms_of(np.eye(4)[None], ROUND, SIZE, ["images/0.png"], **keys))
     scene = opened(tmp_path, *SIZE)
     found = 255 * scene.image(0).permute(1, 2, 0).numpy()

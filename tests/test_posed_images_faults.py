@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,6 +18,7 @@ from gpnerf.data.posed_images import posed_images_scene
 from gpnerf.data.protocol import Protocol
 from gpnerf.data.protocol_file import load_protocol
 from gpnerf.data.scene import FrameCache
+from gpnerf.data.transforms_keys import LENS_KEYS
 from gpnerf.errors import UserError
 
 CONFIGS = Path(__file__).parent.parent / "configs"
@@ -39,14 +41,12 @@ FAULTS: list[tuple[Callable[[Transforms], object], list[str]]] = [
     (set_top(frames=[]), ["list 'frames'"]),
     (set_top(frames={"a": 1}), ["list 'frames'"]),
     (set_top(fl_x="wide"), ["frame 0: fl_x", "finite number", "wide"]),
-    (set_top(fl_x=None), ["fl_x"]),
+    (set_top(fl_x=None, fl_y=None), ["fl_x", "camera_angle_x", "found none"]),
     (set_top(fl_x=-5.0), ["above 0"]),
     (set_top(w=0), ["above 0"]),
     (set_top(w=10**400), ["w", "finite number"]),
     (set_top(w=10**7), ["65536 pixels"]),
     (set_top(k1=float("nan")), ["k1", "finite number"]),
-    (set_top(camera_model="OPENCV_FISHEYE"), ["camera_model", "OPENCV_FISHEYE"]),
-    (set_top(k4=0.1), ["k4"]),
     (set_top(near=1.0), ["far"]),
     (set_top(near=3.0, far=2.0), ["0 < near < far"]),
     (set_frame(transform_matrix=[[1, 0, 0, 0]]), ["frame 1: transform_matrix", "4 rows of 4 numbers"]),
@@ -121,24 +121,9 @@ ANYTHING = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=6,
 )
-KEYS = [
-    "fl_x",
-    "fl_y",
-    "cx",
-    "cy",
-    "w",
-    "h",
-    "k1",
-    "k2",
-    "p1",
-    "p2",
-    "k3",
-    "k4",
-    "camera_model",
-    "near",
-    "far",
-    "frames",
-]
+SCENE_KEYS = ["near", "far", "frames", "n_frames", "applied_scale", "integer_depth_scale", "depth_unit_scale_factor"]
+SCENE_KEYS += ["train_filenames", "test_filenames", "rolling_shutter", "is_new"]
+FRAME_KEYS = ["file_path", "depth_file_path", "depth_path", "transform_matrix", "transform_matrix_end", "mask_path"]
 
 
 @given(data=st.data())
@@ -148,7 +133,7 @@ def test_whatever_stands_in_transforms_is_read_or_refused(folder: Path, data: st
     frame = transforms["frames"][1]
     for _ in range(data.draw(st.integers(1, 3))):
         place: dict[str, Any] = data.draw(st.sampled_from([transforms, frame]))
-        keys = KEYS if place is transforms else [*KEYS[:-1], "file_path", "depth_file_path", "transform_matrix"]
+        keys = sorted(LENS_KEYS) + (SCENE_KEYS if place is transforms else FRAME_KEYS)
         place[data.draw(st.sampled_from(keys))] = data.draw(ANYTHING)
     rows = frame.get("transform_matrix")
     if isinstance(rows, list) and len(rows) == 4 and data.draw(st.booleans()):
@@ -191,3 +176,15 @@ def test_squeezed_photographs_are_mentioned(
     write_transforms(folder, content())
     posed_images_scene(folder, name="own", height=size[0], width=size[1], label_map=None, cache=FrameCache(0))
     assert ("squeezed" in caplog.text) == warned
+
+
+def test_squeezed_photographs_are_the_ones_that_are_named(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Of a landscape and two portraits only these are squeezed, and no size keeps the shape of all."""
+    transforms = content()
+    for number in (1, 2):
+        iio.imwrite(folder / "images" / f"{number}.png", np.zeros((WIDTH, HEIGHT, 3), np.uint8))
+        transforms["frames"][number] |= {"w": HEIGHT, "h": WIDTH, "cx": HEIGHT / 2, "cy": WIDTH / 2}
+    write_transforms(folder, transforms)
+    open_own(folder)
+    [record] = caplog.records
+    assert "photographs of 24x32 are squeezed into 32x24; they are of several shapes" in record.getMessage()

@@ -10,7 +10,6 @@ from gpnerf.checking.census import PartCensus
 from gpnerf.checking.findings import Finding, broken_files, mistake, remark, some_of
 from gpnerf.checking.recording import Recording
 
-_MILLIMETRES = 1000.0
 _ROOM_DEPTH = (0.3, 15.0)  # metres; the middle depth of a room is hardly ever outside
 _SAME_SHAPE = 0.02  # widths over heights that differ by more do not show the same view
 _MANY_HOLES = 0.5
@@ -26,14 +25,14 @@ class DepthRange:
     holes: float
 
 
-def depth_range(values: Int64[np.ndarray, "values"]) -> DepthRange | None:
-    """From the number of pixels of each millimetre, 0 for none; None if no pixel has depth."""
-    known = values.copy()
+def depth_range(values: Int64[np.ndarray, "values"], unit: float) -> DepthRange | None:
+    """From the number of pixels of each step of `unit` metres, 0 for none; None if no pixel has depth."""
+    known, steps = values.copy(), 1 / unit
     known[0] = 0
     if not known.any():
         return None
-    metres = np.flatnonzero(known)[[0, -1]] / _MILLIMETRES
-    median = np.searchsorted(known.cumsum(), known.sum() / 2) / _MILLIMETRES
+    metres = np.flatnonzero(known)[[0, -1]] / steps
+    median = np.searchsorted(known.cumsum(), known.sum() / 2) / steps
     return DepthRange(float(metres[0]), float(median), float(metres[1]), float(values[0] / values.sum()))
 
 
@@ -59,7 +58,7 @@ def content_findings(recording: Recording, census: Mapping[str, PartCensus]) -> 
     """What is wrong with, or worth knowing about, the files' contents."""
     found = [finding for part, each in census.items() for finding in _part_findings(recording, part, each)]
     if "depth" in census and census["depth"].values is not None:
-        found += _depth_findings(depth_range(census["depth"].values))
+        found += _depth_findings(depth_range(census["depth"].values, recording.depth_unit))
     if "labels" in census and census["labels"].values is not None:
         found += _label_findings(recording, census["labels"].values)
     return found

@@ -21,7 +21,7 @@ _READERS: dict[str, Reader] = {
 _PARTS: dict[Reader, tuple[str, ...]] = {
     record_scannet: ("color", "pose", "intrinsic"),
     record_replica: ("rgb", "traj_w_c.txt"),
-    record_posed_images: ("transforms.json", "sparse"),
+    record_posed_images: ("transforms.json", "transforms_train.json", "sparse", "colmap/sparse"),
 }
 DATASETS = tuple(_READERS)
 _DEEPEST = 3  # data / data set / scene / sequence

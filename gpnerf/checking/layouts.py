@@ -10,15 +10,14 @@ from jaxtyping import Float
 from gpnerf.camera_checks import pose_is_lost, require_pose
 from gpnerf.checking.findings import Finding, broken_files, mistake
 from gpnerf.checking.recording import Recording
-from gpnerf.data.colmap import find_model, read_colmap
 from gpnerf.data.files import SceneFiles, find_series, first_image_size, optional_series, parse_numbers, read_matrix
 from gpnerf.data.labels import CLASS_MAP_OF, CLASS_NAMES, LABEL_TABLE, LabelMap, label_map
-from gpnerf.data.posed_images import posed_images_scene
+from gpnerf.data.posed_images import photographed_scene, read_photos
 from gpnerf.data.procedural.disk import camera_intrinsics
 from gpnerf.data.replica import require_shape
 from gpnerf.data.scannet import read_intrinsics
 from gpnerf.data.scene import FrameCache
-from gpnerf.data.transforms import TRANSFORMS, read_transforms
+from gpnerf.data.transforms import TRANSFORMS
 from gpnerf.errors import UserError
 
 _Pose = Float[np.ndarray, "4 4"]
@@ -92,13 +91,14 @@ def record_posed_images(folder: Path, name: str) -> Recording:
     Raises:
         UserError: the cameras cannot be read.
     """
-    size = _photo_size(folder)
-    scene = posed_images_scene(
-        folder, name=name, height=size[0], width=size[1], label_map=None, cache=FrameCache(capacity=0)
+    found = read_photos(folder)
+    size = found.photos[0].lens.size
+    scene = photographed_scene(
+        folder, found, name=name, height=size[0], width=size[1], label_map=None, cache=FrameCache(capacity=0)
     )
     findings: list[Finding] = []
     labels = _labels(scene.files, "posed_images", folder.parent / LABEL_TABLE, findings)
-    is_json = (folder / TRANSFORMS).is_file()
+    is_json = any(folder.glob("transforms*.json"))
     return Recording(
         name,
         scene.files,
@@ -110,18 +110,11 @@ def record_posed_images(folder: Path, name: str) -> Recording:
         CLASS_NAMES[CLASS_MAP_OF["posed_images"]],
         tuple(findings),
         scene.lenses,
+        scene.depth_unit,
         note=f"poses are as read: {TRANSFORMS} has OpenGL axes, which the reader turns into OpenCV's"
         if is_json
         else "",
     )
-
-
-def _photo_size(folder: Path) -> tuple[int, int]:
-    """(height, width) of the first photograph."""
-    model = find_model(folder)
-    if model is None or (folder / TRANSFORMS).is_file():
-        return read_transforms(folder).photos[0].lens.size
-    return read_colmap(folder, model).photos[0].lens.size
 
 
 def _each(numbers: Sequence[int], read: Callable[[int], _Pose]) -> tuple[dict[int, _Pose], list[str]]:

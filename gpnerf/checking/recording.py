@@ -21,8 +21,8 @@ class Recording:
 
     `size` is the (height, width) of the colour files, or of the first where each has a lens of its own (`lenses`);
     `intrinsics` are for pictures of that size. They and `label_map` are None where there are none that can be read.
-    `note` says what the reader did to the poses, `findings` what was wrong with any of this, and `refusals` why the
-    reader would refuse such intrinsics for pictures of that size.
+    `depth_unit` is metres a step of the depth files. `note` says what the reader did to the poses, `findings` what was
+    wrong with any of this, and `refusals` why the reader would refuse such intrinsics for pictures of that size.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Recording:
     class_names: tuple[str, ...]
     findings: tuple[Finding, ...]
     lenses: tuple[Lens, ...] = ()
+    depth_unit: float = 1e-3
     note: str = ""
     refusals: tuple[Finding, ...] = ()
 
@@ -65,6 +66,7 @@ class Recording:
             strict_labels=False,
             cache=cache,
             lenses=tuple(self.lenses[k] for k in places) if self.lenses else (),
+            depth_unit=self.depth_unit,
         )
 
 

@@ -77,7 +77,13 @@ def _files_table(report: SceneReport) -> Iterator[str]:
     yield from _table(
         ("part", "files", "width x height", "broken", "values"),
         (
-            (part, str(len(c.sizes) + len(c.broken)), _size(c), str(len(c.broken)), _values(part, c))
+            (
+                part,
+                str(len(c.sizes) + len(c.broken)),
+                _size(c),
+                str(len(c.broken)),
+                _values(part, c, report.recording.depth_unit),
+            )
             for part, c in report.census.items()
         ),
     )
@@ -109,13 +115,13 @@ def _pixels(distances: Float[np.ndarray, "pairs"]) -> str:
     return f"{middle(distances):.2f}" if np.isfinite(distances).any() else ""
 
 
-def _values(part: str, census: PartCensus) -> str:
+def _values(part: str, census: PartCensus, depth_unit: float) -> str:
     """Depth in words, or how many ids there are."""
     if census.values is None:
         return ""
     if part != "depth":
         return f"{(census.values > 0).sum()} ids"
-    depth = depth_range(census.values)
+    depth = depth_range(census.values, depth_unit)
     if depth is None:
         return "no depth"
     return f"{depth.least:.2f} to {depth.largest:.2f} m, median {depth.median:.2f} m, {depth.holes:.1%} holes"

@@ -1,124 +1,104 @@
-"""Reads a COLMAP sparse model: the poses and cameras of photographs, and how near and far its points are."""
+"""Photographs of a COLMAP sparse model: their poses and cameras, and how near and far its points are."""
 
-import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from gpnerf.data.colmap_files import require_whole
+from gpnerf.data.colmap_files import ModelFiles
+from gpnerf.data.colmap_model import ModelCamera, ModelImage, SparseModel
 from gpnerf.data.lens import Lens
 from gpnerf.data.posed_photos import IMAGES, PosedPhoto, PosedPhotos, checked_lens, checked_pose, in_order, inside
 from gpnerf.errors import UserError
 
-logger = logging.getLogger(__name__)
-
-# Where COLMAP and nerfstudio put their models.
-_PLACES = ("sparse", "sparse/*", "colmap/sparse/*")
-# Where a model keeps focal lengths, principal point and distortion among its numbers.
+# Where a camera model keeps focal lengths, principal point and OpenCV's coefficients among its numbers; COLMAP's
+# formulas for these models are OpenCV's, whose shorter lists are filled with zeros.
 _MODELS = {
     "SIMPLE_PINHOLE": ((0, 0), (1, 2), ()),
     "PINHOLE": ((0, 1), (2, 3), ()),
     "SIMPLE_RADIAL": ((0, 0), (1, 2), (3,)),
     "RADIAL": ((0, 0), (1, 2), (3, 4)),
     "OPENCV": ((0, 1), (2, 3), (4, 5, 6, 7)),
+    "FULL_OPENCV": ((0, 1), (2, 3), (4, 5, 6, 7, 8, 9, 10, 11)),
+    "SIMPLE_FISHEYE": ((0, 0), (1, 2), ()),
+    "FISHEYE": ((0, 1), (2, 3), ()),
+    "SIMPLE_RADIAL_FISHEYE": ((0, 0), (1, 2), (3,)),
+    "RADIAL_FISHEYE": ((0, 0), (1, 2), (3, 4)),
+    "OPENCV_FISHEYE": ((0, 1), (2, 3), (4, 5, 6, 7)),
 }
-_COEFFICIENTS = 4  # k1 k2 p1 p2: OpenCV takes no fewer
+_NAMED = 100  # characters of a name that a message holds
+_COEFFICIENTS = 4  # OpenCV takes no fewer
 # A few points are wrong, and surfaces go on between and behind the points.
 _PERCENTILES = (0.5, 99.5)
 _MARGINS = (0.8, 1.25)
 
-Points = dict[int, Float[np.ndarray, "3"]]
 
-
-def find_model(folder: Path) -> Path | None:
-    """The folder of a scene's sparse model, in text or binary; None without one.
-
-    Where images do not connect, COLMAP writes several models in any order: the one with the longest list is taken.
-    """
-    found = [path for place in _PLACES for path in folder.glob(f"{place}/images.*") if path.suffix in (".bin", ".txt")]
-    if len(found) > 1:
-        logger.warning("%s: %d COLMAP models, the largest is taken", folder, len(found))
-    return max(found, key=lambda path: path.stat().st_size).parent if found else None
-
-
-def read_colmap(folder: Path, model: Path) -> PosedPhotos:
+def read_colmap(folder: Path, files: ModelFiles) -> PosedPhotos:
     """The registered images of a sparse model, whose files lie in `folder`/images.
 
-    Camera models PINHOLE, SIMPLE_PINHOLE, SIMPLE_RADIAL, RADIAL and OPENCV. Near and far follow from the depths of the
-    points in the images that see them; without points there are none.
+    Near and far follow from the depths of the points in the images that see them; without points there are none.
 
     Raises:
-        UserError: pycolmap is missing, the files are damaged, or an image is not below the folder.
+        UserError: the files are damaged, a camera is of another kind, or an image is not below the folder.
     """
-    reconstruction, images = _load(model)
-    if not images:
-        raise UserError(f"{model}: expected images with poses, found none; run COLMAP again")
-    photos = [_photo(folder, name, image, f"{model}: image {name}") for name, image in images]
-    # Copies, while the model that they are views of is there.
-    points = {number: np.array(point.xyz) for number, point in reconstruction.points3D.items()}
-    return PosedPhotos(in_order(photos, model), _depth_range(points, [image for _, image in images], model))
+    model = files.read()
+    if not model.images:
+        raise UserError(f"{files.path('images')}: expected images with poses, found none; run COLMAP again")
+    where = f"{files.path('images')}: image"
+    photos = [_photo(folder, model, image, f"{where} {image.name[:_NAMED]!r}") for image in model.images]
+    return PosedPhotos(in_order(photos, files.folder), depth_range(model, files))
 
 
-def _load(model: Path) -> tuple[Any, list[tuple[str, Any]]]:
-    """The model, and its registered images with their names."""
+@np.errstate(over="ignore", invalid="ignore")  # points at infinity are left out
+def depth_range(model: SparseModel, files: ModelFiles) -> tuple[float, float] | None:
+    """Near and far of the points in the images that see them; None where none does.
+
+    Raises:
+        UserError: an image sees a point that is not there.
+    """
     try:
-        import pycolmap  # an extra: only those who have such scenes need it
-    except ImportError as error:
-        raise UserError(f"{model}: expected pycolmap to read it with, found none; `pip install pycolmap`") from error
-    require_whole(model)
-    try:
-        reconstruction = pycolmap.Reconstruction(str(model))
-        # A name becomes text only now, if it is text.
-        return reconstruction, [(image.name, image) for image in reconstruction.images.values() if image.has_pose]
-    except (ValueError, LookupError, RuntimeError, MemoryError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{model}: expected a COLMAP model, found a fault ({reason}); export it again") from error
-
-
-def _photo(folder: Path, name: str, image: Any, where: str) -> PosedPhoto:
-    path = inside(folder / IMAGES, name, where)
-    if not path.is_file():
-        raise UserError(f"{where}: expected the file {path}, found none; put COLMAP's images into {folder / IMAGES}")
-    pose = np.vstack([image.cam_from_world().inverse().matrix(), (0, 0, 0, 1)])
-    return PosedPhoto(path, _lens(image.camera, where), checked_pose(pose, where))
-
-
-def _lens(camera: Any, where: str) -> Lens:
-    if camera.model_name not in _MODELS:
-        raise UserError(
-            f"{where}: expected a camera of {', '.join(_MODELS)}, found {camera.model_name}; "
-            "undistort with `colmap image_undistorter`"
-        )
-    focal, centre, distortion = (
-        tuple(float(camera.params[place]) for place in places) for places in _MODELS[camera.model_name]
-    )
-    # Pixel centres: COLMAP's lie at 0.5, ours at integers.
-    middle = (centre[0] - 0.5, centre[1] - 0.5)
-    padded = (*distortion, *[0.0] * (_COEFFICIENTS - len(distortion)))
-    return checked_lens(Lens(camera.height, camera.width, (focal[0], focal[1]), middle, padded), where)
-
-
-def _depth_range(points: Points, images: list[Any], model: Path) -> tuple[float, float] | None:
-    try:
-        depths = np.concatenate([np.empty(0), *_depths(points, images)])
+        depths = np.concatenate([np.empty(0), *_depths(model)])
     except KeyError as error:
         raise UserError(
-            f"{model}: expected the points that images see, found no point {error}; copy or export it again"
+            f"{files.path('points3D')}: expected the points that images see, found no point {error}; copy or export it "
+            "again"
         ) from error
     depths = depths[np.isfinite(depths) & (depths > 0)]
     if not len(depths):
         return None
-    near, far = np.percentile(depths, _PERCENTILES) * _MARGINS
-    return float(near), float(far)
+    near, far = (np.percentile(depths, _PERCENTILES) * _MARGINS).tolist()
+    return (near, far) if 0 < near < far < np.inf else None
 
 
-def _depths(points: Points, images: list[Any]) -> Iterator[Float[np.ndarray, "seen"]]:
+def _depths(model: SparseModel) -> Iterator[Float[np.ndarray, "seen"]]:
     """How far along its camera's axis each image sees its points."""
-    for image in images:
-        seen = [points[point.point3D_id] for point in image.points2D if point.has_point3D()]
-        if seen:
-            row = image.cam_from_world().matrix()[2]
-            yield np.array(seen) @ row[:3] + row[3]
+    if model.points is None:
+        return
+    for image in model.images:
+        row = image.world_to_camera[2]
+        yield model.points.find(image.seen[image.seen >= 0]) @ row[:3] + row[3]
+
+
+def _photo(folder: Path, model: SparseModel, image: ModelImage, where: str) -> PosedPhoto:
+    path = inside(folder / IMAGES, image.name, where)
+    if not path.is_file():
+        raise UserError(f"{where}: expected the file {path}, found none; put COLMAP's images into {folder / IMAGES}")
+    if image.camera not in model.cameras:
+        raise UserError(f"{where}: expected a camera {image.camera}, found none of that number; export the model again")
+    lens = _lens(model.cameras[image.camera], where)
+    return PosedPhoto(path, lens, checked_pose(image.camera_to_world, where))
+
+
+def _lens(camera: ModelCamera, where: str) -> Lens:
+    if camera.model not in _MODELS:
+        raise UserError(
+            f"{where}: expected a camera of {', '.join(_MODELS)}, found {camera.model}; "
+            "undistort with `colmap image_undistorter`"
+        )
+    focal, centre, distortion = (tuple(camera.numbers[place] for place in places) for places in _MODELS[camera.model])
+    # Pixel centres: COLMAP's lie at 0.5, ours at integers.
+    middle = (centre[0] - 0.5, centre[1] - 0.5)
+    padded = (*distortion, *[0.0] * (_COEFFICIENTS - len(distortion)))
+    is_fisheye = camera.model.endswith("FISHEYE")
+    return checked_lens(Lens(camera.height, camera.width, (focal[0], focal[1]), middle, padded, is_fisheye), where)

@@ -1,78 +1,99 @@
-"""Whether COLMAP's binary files are as long as they say: pycolmap reads on past the end of one that was cut short."""
+"""Finds the files of a scene's COLMAP model and reads them."""
 
-import struct
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
+from gpnerf.data import colmap_binary, colmap_text
+from gpnerf.data.colmap_model import ModelError, SparseModel
 from gpnerf.errors import UserError
+from gpnerf.storage import read_bytes, read_text
 
-# Little-endian records without padding; what varies follows each of them.
-_COUNT = struct.Struct("<Q")
-_CAMERA = struct.Struct("<IiQQ")  # id, model, width, height; then its parameters
-_IMAGE = struct.Struct("<I7dI")  # id, rotation, translation, camera; then its name, which a zero ends, and its points
-_POINT = struct.Struct("<Q3d3Bd")  # id, place, colour, error; then its track
-_FRAME = struct.Struct("<II7dI")  # id, rig, rotation, translation, number of images; then these
-_RIG = struct.Struct("<II")  # id, number of sensors; then the first sensor and the others
-_SENSOR = struct.Struct("<iI")  # kind, id; then, for the others, whether it has a pose, and that
-_SENSOR_POSE = 56
-_FRAME_IMAGE = 16
-_IMAGE_POINT = 24
-_TRACK_ELEMENT = 8
-_PARAMETER = 8
-_PARAMETERS = (3, 4, 4, 5, 8, 8, 12, 5, 4, 5, 12, 16, 4, 5, 3, 4, 6, 2)  # by the number of the camera model
+logger = logging.getLogger(__name__)
+
+# Where COLMAP and nerfstudio put their models.
+_PLACES = ("sparse", "sparse/*", "colmap/sparse", "colmap/sparse/*")
+_PARTS = ("cameras", "images", "points3D")
+_REMEDY = "copy or export it again"
+
+Content = TypeVar("Content")
 
 
-def require_whole(model: Path) -> None:
-    """Raise `UserError` if one of a model's binary files ends before its last record; other files are passed over."""
-    walks = {
-        "cameras.bin": _after_camera,
-        "images.bin": _after_image,
-        "points3D.bin": _after_point,
-        "frames.bin": _after_frame,
-        "rigs.bin": _after_rig,
-    }
-    for name, after in walks.items():
-        if (path := model / name).is_file() and not _is_whole(path.read_bytes(), after):
-            raise UserError(f"{path}: expected a whole file, found one that ends too early; copy or export it again")
+@dataclass(frozen=True)
+class ModelFiles:
+    """The three files of a model, in text or binary."""
+
+    folder: Path
+    suffix: str
+
+    def path(self, part: str) -> Path:
+        """The file of the cameras, images or points3D."""
+        return self.folder / f"{part}{self.suffix}"
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether cameras and images are there; points need not be."""
+        return all(self.path(part).exists() for part in _PARTS[:2])
+
+    @property
+    def changed(self) -> float:
+        """When its newest file was written."""
+        return max((self.path(part).stat().st_mtime for part in _PARTS if self.path(part).exists()), default=0.0)
+
+    def read(self) -> SparseModel:
+        """All of it.
+
+        Raises:
+            UserError: a file is missing or damaged.
+        """
+        form = colmap_text if self.suffix == ".txt" else colmap_binary
+        return SparseModel(
+            self._part("cameras", form.read_cameras),
+            self._part("images", form.read_images),
+            self._part("points3D", form.read_points) if self.path("points3D").exists() else None,
+        )
+
+    def count(self) -> int:
+        """How many images are registered."""
+        form = colmap_text if self.suffix == ".txt" else colmap_binary
+        return self._part("images", form.count_images) if self.path("images").exists() else 0
+
+    def _part(self, part: str, parse: Callable[..., Content]) -> Content:
+        path, expected = self.path(part), f"{part} of a COLMAP model"
+        read = read_text if self.suffix == ".txt" else read_bytes
+        try:
+            return parse(read(path, expected, _REMEDY))
+        except (ModelError, ValueError, OverflowError, MemoryError) as error:
+            reason = str(error)[:200] or type(error).__name__
+            raise UserError(f"{path}: expected {expected}, found {reason}; {_REMEDY}") from error
 
 
-def _is_whole(content: bytes, after: Callable[[bytes, int], int]) -> bool:
-    try:
-        place = _COUNT.size
-        for _ in range(_COUNT.unpack_from(content)[0]):
-            place = after(content, place)
-    except (struct.error, ValueError, OverflowError, IndexError):
-        return False
-    return place <= len(content)
+def find_model(folder: Path) -> ModelFiles | None:
+    """A scene's sparse model; None without one.
+
+    Where images do not connect, COLMAP writes several models in any order: the one with most images is taken. Of text
+    and binary in one folder it is the newer.
+    """
+    found = [_newest(path) for path in _folders(folder)]
+    if len(found) > 1:
+        logger.warning("%s: %d COLMAP models, the one with most images is taken", folder, len(found))
+        return max(found, key=ModelFiles.count)
+    return found[0] if found else None
 
 
-def _after_camera(content: bytes, place: int) -> int:
-    _, model, _, _ = _CAMERA.unpack_from(content, place)
-    known = 0 <= model < len(_PARAMETERS)  # pycolmap says what is wrong with any other
-    return place + _CAMERA.size + _PARAMETER * (_PARAMETERS[model] if known else 0)
+def _folders(folder: Path) -> Iterator[Path]:
+    paths = (path for place in _PLACES for path in sorted(folder.glob(place)))
+    return (path for path in paths if any((path / f"images{suffix}").exists() for suffix in (".bin", ".txt")))
 
 
-def _after_image(content: bytes, place: int) -> int:
-    _IMAGE.unpack_from(content, place)
-    end = content.index(b"\0", place + _IMAGE.size) + 1
-    return end + _COUNT.size + _IMAGE_POINT * _COUNT.unpack_from(content, end)[0]
-
-
-def _after_point(content: bytes, place: int) -> int:
-    _POINT.unpack_from(content, place)
-    end = place + _POINT.size
-    return end + _COUNT.size + _TRACK_ELEMENT * _COUNT.unpack_from(content, end)[0]
-
-
-def _after_frame(content: bytes, place: int) -> int:
-    return place + _FRAME.size + _FRAME_IMAGE * _FRAME.unpack_from(content, place)[-1]
-
-
-def _after_rig(content: bytes, place: int) -> int:
-    sensors, place = _RIG.unpack_from(content, place)[1], place + _RIG.size
-    for number in range(sensors):
-        _SENSOR.unpack_from(content, place)
-        place += _SENSOR.size
-        if number:
-            place += 1 + _SENSOR_POSE * bool(content[place])
-    return place
+def _newest(folder: Path) -> ModelFiles:
+    forms = [ModelFiles(folder, suffix) for suffix in (".txt", ".bin")]
+    there = [files for files in forms if files.path("images").exists()]
+    # Of two that are equally old the binary one, as COLMAP does.
+    chosen = max(there, key=lambda files: (files.is_complete, files.changed, files.suffix == ".bin"))
+    if len(there) > 1:
+        form = "text" if chosen.suffix == ".txt" else "binary"
+        logger.warning("%s: a COLMAP model in text and in binary, the newer is read (%s)", folder, form)
+    return chosen

@@ -1,25 +1,29 @@
 """One's own photographs as a scene: images with a transforms.json or a COLMAP model, labels and depth if there."""
 
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from gpnerf.data.colmap import find_model, read_colmap
+from gpnerf.data.colmap import read_colmap
+from gpnerf.data.colmap_files import find_model
 from gpnerf.data.files import FileList, SceneFiles, first_of, rescale_intrinsics
 from gpnerf.data.frames import ImageForm
 from gpnerf.data.labels import LabelMap
 from gpnerf.data.lens import Lens
-from gpnerf.data.posed_photos import IMAGES, PosedPhoto, PosedPhotos, inside
+from gpnerf.data.posed_photos import IMAGES, PosedPhoto, PosedPhotos, below_images, inside
 from gpnerf.data.scene import FrameCache, Scene
 from gpnerf.data.transforms import TRANSFORMS, read_transforms
+from gpnerf.data.transforms_parts import find_parts, read_parts
 from gpnerf.errors import UserError
 
 logger = logging.getLogger(__name__)
 
 # A picture that is squeezed by more than this is likely to be an oversight.
 _SQUEEZE = 1.05
+_NAMED = 3  # sizes that a message holds
 
 
 def posed_images_scene(
@@ -27,18 +31,34 @@ def posed_images_scene(
 ) -> Scene:
     """Open `folder` with images and transforms.json, which wins, or images/ and sparse/0/ (COLMAP).
 
-    Frame N is the N-th image by file name, from 0. images/x.jpg may have depth/x.png (millimetres, as long as the
-    poses are in metres), label-filt/x.png (raw ids of ScanNet's table) and instance-filt/x.png. Distortion is undone.
+    Instead of transforms.json there may be transforms_train.json and transforms_test.json. Frame N is the N-th image by
+    file name, from 0. images/x.jpg may have depth/x.png (millimetres, as long as the poses are in metres),
+    label-filt/x.png (raw ids of ScanNet's table) and instance-filt/x.png. Distortion is undone.
     """
-    found = _read(folder)
-    photos = found.photos
+    found = read_photos(folder)
+    return photographed_scene(folder, found, name=name, height=height, width=width, label_map=label_map, cache=cache)
+
+
+def photographed_scene(
+    folder: Path,
+    found: PosedPhotos,
+    *,
+    name: str,
+    height: int,
+    width: int,
+    label_map: LabelMap | None,
+    cache: FrameCache,
+) -> Scene:
+    """The scene of photographs in `folder` that are read already."""
+    numbers = _used(name, found)
+    photos = [found.photos[number] for number in numbers]
     lenses = tuple(photo.lens for photo in photos)
     plain = all(lens.is_pinhole and lens.size == lenses[0].size for lens in lenses)
     _warn_of_squeezing(name, lenses, height, width)
     return Scene(
         name=name,
-        files=_files(folder, name, photos),
-        numbers=np.arange(len(photos)),
+        files=_files(folder, name, found.photos),
+        numbers=np.array(numbers),
         intrinsics=np.stack(
             [rescale_intrinsics(lens.rectified, (width / lens.width, height / lens.height)) for lens in lenses]
         ),
@@ -50,23 +70,46 @@ def posed_images_scene(
         cache=cache,
         lenses=() if plain else lenses,
         depth_range=found.depth_range,
+        depth_unit=found.depth_unit,
+        evaluation_frames=found.split.targets if found.split else (),
     )
 
 
-def _read(folder: Path) -> PosedPhotos:
-    if (folder / TRANSFORMS).is_file():
-        return read_transforms(folder)
-    if model := find_model(folder):
-        return read_colmap(folder, model)
+def read_photos(folder: Path) -> PosedPhotos:
+    """The photographs of a scene's folder: by transforms.json or its parts, else by a COLMAP model.
+
+    Raises:
+        UserError: neither is there, or what is there cannot be read.
+    """
+    if os.path.lexists(folder / TRANSFORMS):  # also what is no file, so that its reader says so
+        return read_transforms(folder / TRANSFORMS)
+    if parts := find_parts(folder):
+        return read_parts(parts)
+    if files := find_model(folder):
+        return read_colmap(folder, files)
+    there = [place for place in ("sparse", "colmap") if (folder / place).exists()]
+    found = f"{there[0]}/ without images.bin and images.txt of a model" if there else "neither"
     raise UserError(
-        f"{folder}: expected {TRANSFORMS}, or {IMAGES}/ with a COLMAP model in sparse/0/, found neither; "
+        f"{folder}: expected {TRANSFORMS}, or {IMAGES}/ with a COLMAP model in sparse/0/, found {found}; "
         "run COLMAP or nerfstudio's ns-process-data on the images"
     )
 
 
+def _used(name: str, found: PosedPhotos) -> list[int]:
+    """The places of the photographs that are rendered or looked at: all, if the source does not split them."""
+    if found.split is None:
+        return list(range(len(found.photos)))
+    targets, sources = set(found.split.targets), set(found.split.sources)
+    logger.warning(
+        "%s: split as its files say: %d photographs are rendered in evaluation, from %d others; %d are left out",
+        *(name, len(targets), len(sources - targets), len(found.photos) - len(targets | sources)),
+    )
+    return sorted(targets | sources)
+
+
 def _files(folder: Path, name: str, photos: Sequence[PosedPhoto]) -> SceneFiles:
     """The colour files and those of the other parts, which are named as the image below images/ is."""
-    named = [_below_images(folder, photo.path) for photo in photos]
+    named = [below_images(folder, photo.path) for photo in photos]
 
     def part(place: str) -> list[Path]:
         return [inside(folder, f"{place}/{name.with_suffix('.png')}", str(folder)) for name in named]
@@ -76,11 +119,6 @@ def _files(folder: Path, name: str, photos: Sequence[PosedPhoto]) -> SceneFiles:
         FileList(tuple(photo.path for photo in photos)),
         *(_optional(name, paths) for paths in (depth, part("label-filt"), part("instance-filt"))),
     )
-
-
-def _below_images(folder: Path, path: Path) -> Path:
-    relative = path.relative_to(folder)
-    return relative.relative_to(IMAGES) if relative.is_relative_to(IMAGES) else relative
 
 
 def _optional(name: str, paths: Sequence[Path]) -> FileList | None:
@@ -95,13 +133,14 @@ def _optional(name: str, paths: Sequence[Path]) -> FileList | None:
 
 
 def _warn_of_squeezing(name: str, lenses: Sequence[Lens], height: int, width: int) -> None:
-    ratios = np.array([lens.width / lens.height for lens in lenses]) / (width / height)
-    if max(ratios.max(), 1 / ratios.min()) > _SQUEEZE:
+    shapes = {
+        lens.size for lens in lenses if not 1 / _SQUEEZE <= lens.width / lens.height / (width / height) <= _SQUEEZE
+    }
+    if shapes:
+        remedy = "--original_width and --original_height keep their shape"
+        if len({lens.width / lens.height for lens in lenses}) > 1:
+            remedy = "they are of several shapes, of which --original_width and --original_height keep one"
         logger.warning(
-            "%s: photographs of %dx%d are squeezed into %dx%d; --original_width and --original_height keep their shape",
-            name,
-            lenses[0].width,
-            lenses[0].height,
-            width,
-            height,
+            "%s: photographs of %s are squeezed into %dx%d; %s",
+            *(name, ", ".join(f"{w}x{h}" for h, w in sorted(shapes)[:_NAMED]), width, height, remedy),
         )

@@ -81,7 +81,9 @@ class Protocol:
     listed_sources: Mapping[str, Mapping[int, tuple[int, ...]]] | None = None
 
     def evaluation_indices(self, scene: Scene) -> list[int]:
-        """The frames that are rendered and scored."""
+        """The frames that are rendered and scored: those that are listed here, or in the scene, or the rule's."""
+        if scene.evaluation_frames and self.evaluation_targets.frames is None:
+            return indices_of(scene, scene.evaluation_frames)
         return self.evaluation_targets.indices(scene)
 
     def finetuning_indices(self, scene: Scene) -> list[int]:
@@ -112,8 +114,8 @@ class Protocol:
             return getattr(self.depth_ranges, purpose)
         if scene.depth_range is None:
             raise UserError(
-                f"{scene.name}: expected near and far, found neither points of a COLMAP model nor 'near' and 'far' in "
-                "transforms.json; write them there or give --depth_range"
+                f"{scene.name}: expected near and far, which neither 'near' and 'far' in transforms.json nor points of "
+                "a COLMAP model that can be read tell; write them there or give --depth_range"
             )
         return scene.depth_range
 

@@ -19,7 +19,7 @@ from gpnerf.data.packed import PackedFrames
 from gpnerf.errors import UserError
 from gpnerf.structures import Cameras
 
-_MILLIMETRES = 1000.0
+_MILLIMETRES = 1e-3
 _WHITE = 255.0
 _LARGEST_ID = 65534  # a result file's largest instance id; 65535 means none
 
@@ -60,7 +60,8 @@ class Scene:
     (height, width) of every colour file; `strict_labels` makes a raw id outside a closed label map an error.
     `instance_map` is there where instances are wanted. `intrinsics` are for the image size. `lenses` are there, one for
     each frame, where photographs are distorted or of several sizes. `depth_range` is near and far (metres) where the
-    scene itself tells. `packed` holds frames that are read already.
+    scene itself tells, and `depth_unit` metres a step of its depth files. `evaluation_frames` are the frame numbers
+    that the data set itself wants rendered; none: the protocol's. `packed` holds frames that are read already.
     """
 
     name: str
@@ -76,6 +77,8 @@ class Scene:
     instance_map: InstanceMap | None = None
     lenses: tuple[Lens, ...] = ()
     depth_range: tuple[float, float] | None = None
+    depth_unit: float = _MILLIMETRES
+    evaluation_frames: tuple[int, ...] = ()
     packed: PackedFrames | None = None
 
     def __len__(self) -> int:
@@ -130,7 +133,7 @@ class Scene:
 
     def depth(self, index: int) -> Float[Tensor, "height width"] | None:
         """Metres along the camera axis, 0 where unknown; None for a frame without the file."""
-        depth = self._optional("depth", index, _metres)
+        depth = self._optional("depth", index, self._metres)
         return None if depth is None else torch.tensor(depth)
 
     def labels(self, index: int) -> Int64[Tensor, "height width"] | None:
@@ -179,6 +182,9 @@ class Scene:
 
         return self.cache.get((self.path(part, index), self.form, self.strict_labels), make)
 
+    def _metres(self, depth: np.ndarray) -> Float[np.ndarray, "height width"]:
+        return depth.astype(np.float32) / np.float32(1 / self.depth_unit)
+
     def _training_ids(self, raw: np.ndarray, index: int) -> np.ndarray:
         assert self.label_map is not None, "a scene with labels is made with a label map"
         ids = raw.astype(np.int64)
@@ -193,7 +199,3 @@ class Scene:
 
 def _unit(colour: np.ndarray) -> Float[np.ndarray, "3 height width"]:
     return colour / np.float32(_WHITE)
-
-
-def _metres(depth: np.ndarray) -> Float[np.ndarray, "height width"]:
-    return depth.astype(np.float32) / np.float32(_MILLIMETRES)

@@ -1,4 +1,4 @@
-"""Reads transforms.json, the poses and cameras of photographs as nerfstudio and instant-ngp write them."""
+"""Reads transforms.json, the poses and cameras of photographs as nerfstudio, instant-ngp and Blender write them."""
 
 import json
 from collections.abc import Mapping
@@ -8,42 +8,53 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from gpnerf.data.images import image_size
-from gpnerf.data.lens import Lens
-from gpnerf.data.posed_photos import PosedPhoto, PosedPhotos, checked_lens, checked_pose, in_order, inside
+from gpnerf.data.posed_photos import PosedPhoto, PosedPhotos, checked_pose, in_order, inside
+from gpnerf.data.transforms_depth import depth_unit, near_and_far, require_depth_unit
+from gpnerf.data.transforms_entry import Entry, finite
+from gpnerf.data.transforms_keys import check_keys
+from gpnerf.data.transforms_lens import merged, read_lens
+from gpnerf.data.transforms_split import listed_split
 from gpnerf.errors import UserError
+from gpnerf.storage import read_text
 
 TRANSFORMS = "transforms.json"
-# The models whose numbers OpenCV's five coefficients hold.
-_MODELS = ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL")
-_DISTORTION = ("k1", "k2", "p1", "p2", "k3")
 # OpenGL's camera looks along -z with y up, ours along z with y down.
 _FROM_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 
 
-def read_transforms(folder: Path) -> PosedPhotos:
-    """The frames of `folder`/transforms.json.
+def read_transforms(path: Path) -> PosedPhotos:
+    """The frames of a transforms.json, whose images lie in its folder.
 
-    Camera-to-world poses with OpenGL axes; `fl_x`, `fl_y`, `cx`, `cy`, `w`, `h` in pixels with centres at 0.5, and
-    `k1 k2 p1 p2 k3`, at the top or in a frame, which wins. Without `fl_y`, `cx`, `cy`: square pixels, the middle;
-    without `w`, `h`: the file's. `near` and `far` at the top are our own addition. `depth_file_path` may name depth in
-    millimetres.
+    Camera-to-world poses with OpenGL axes; the camera by keys at the top or in a frame, which win (pixel centres at
+    0.5). `near` and `far` at the top are our own addition; without them the points of a COLMAP model beside the file
+    tell. `depth_file_path` names depth in millimetres (or `depth_unit_scale_factor`) before `applied_scale`,
+    `depth_path` depth in steps of `integer_depth_scale`. Three lists of file names may split the photographs.
 
     Raises:
-        UserError: the file is no such JSON, a number is missing or impossible, a path leads out of the folder.
+        UserError: the file is no such JSON, a number is missing or impossible, a path leads out of the folder, or a
+            key would change pictures or poses in a way that is not read.
     """
-    path = folder / TRANSFORMS
-    top = _load(path)
+    folder, top = path.parent, _load(path)
     frames = top.get("frames")
     if not isinstance(frames, list) or not frames:
         raise UserError(f"{path}: expected a list 'frames' with an entry for each image, found none; export it again")
-    photos = [_photo(folder, top, frame, f"{path}: frame {place}") for place, frame in enumerate(frames)]
-    return PosedPhotos(in_order(photos, path), _depth_range(top, path))
+    check_keys(top, frames, path)
+    scene = merged(top, {}, str(path))
+    photos = in_order(
+        [_photo(folder, top, frame, f"{path}: frame {place}") for place, frame in enumerate(frames)], path
+    )
+    if "n_frames" in scene.values:
+        photos = photos[: int(scene.positive("n_frames")) or 1]
+    if any("depth_path" in frame for frame in frames):
+        require_depth_unit(scene)
+    return PosedPhotos(
+        photos, near_and_far(scene, folder, photos), depth_unit(scene), listed_split(scene, folder, photos)
+    )
 
 
 def _load(path: Path) -> Mapping[str, Any]:
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_text(path, "poses and cameras in JSON", "export it again"))
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: expected JSON, found a mistake ({error}); export it again") from error
     if not isinstance(content, Mapping):
@@ -54,61 +65,40 @@ def _load(path: Path) -> Mapping[str, Any]:
 def _photo(folder: Path, top: Mapping[str, Any], frame: Any, where: str) -> PosedPhoto:
     if not isinstance(frame, Mapping):
         raise UserError(f"{where}: expected a JSON object, found {type(frame).__name__}; export it again")
-    path = inside(folder, frame.get("file_path"), f"{where}: file_path")
+    entry = merged(top, frame, where)
+    path = inside(folder, entry.values.get("file_path"), f"{where}: file_path")
     if not path.is_file():
         raise UserError(f"{where}: expected the image {path}, found no such file; restore it or take the frame out")
-    depth = frame.get("depth_file_path")
-    return PosedPhoto(
-        path,
-        _lens({**top, **frame}, path, where),
-        _pose(frame.get("transform_matrix"), f"{where}: transform_matrix"),
-        None if depth is None else inside(folder, depth, f"{where}: depth_file_path"),
-    )
+    return PosedPhoto(path, read_lens(entry, path), _pose(entry), _depth(folder, entry))
 
 
-def _lens(values: Mapping[str, Any], path: Path, where: str) -> Lens:
-    model = values.get("camera_model", "OPENCV")
-    if model not in _MODELS or values.get("k4"):
+def _depth(folder: Path, entry: Entry) -> Path | None:
+    """The depth file as nerfstudio names it, or as instant-ngp does."""
+    loaded = entry.values.get("enable_depth_loading", True)
+    for key in ("depth_file_path", *(["depth_path"] if loaded else [])):
+        if key in entry.values:
+            return inside(folder, entry.values[key], f"{entry.where}: {key}")
+    return None
+
+
+def _pose(entry: Entry) -> Float[np.ndarray, "4 4"]:
+    """The camera's pose; one that is given for the start and the end of an exposure must not move."""
+    start, end = "transform_matrix_start", "transform_matrix_end"
+    key = start if start in entry.values else "transform_matrix"
+    matrix = _matrix(entry, key)
+    if end in entry.values and not np.array_equal(matrix, _matrix(entry, end)):
         raise UserError(
-            f"{where}: expected camera_model {', '.join(_MODELS)} without k4, found {model!r}; undistort the images"
+            f"{entry.where}: expected one pose, found a '{end}' that differs from the start; give the one at half time "
+            "as transform_matrix"
         )
-
-    def number(key: str, default: float | None = None) -> float:
-        return _number(values.get(key, default), f"{where}: {key}")
-
-    height, width = (int(number("h")), int(number("w"))) if {"h", "w"} <= values.keys() else image_size(path)
-    focal = number("fl_x")
-    lens = Lens(
-        height,
-        width,
-        (focal, number("fl_y", focal)),
-        # Pixel centres: theirs lie at 0.5, ours at integers.
-        (number("cx", width / 2) - 0.5, number("cy", height / 2) - 0.5),
-        tuple(number(key, 0.0) for key in _DISTORTION),
-    )
-    return checked_lens(lens, where)
+    return checked_pose(matrix @ _FROM_OPENGL, f"{entry.where}: {key}")
 
 
-def _pose(rows: Any, where: str) -> Float[np.ndarray, "4 4"]:
-    if not isinstance(rows, list) or [isinstance(row, list) and len(row) for row in rows] != [4] * 4:
+def _matrix(entry: Entry, key: str) -> Float[np.ndarray, "4 4"]:
+    rows, where = entry.values.get(key), f"{entry.where}: {key}"
+    rows = rows if isinstance(rows, list) else []
+    if [len(row) if isinstance(row, list) else 0 for row in rows] not in ([4] * 4, [4] * 3):
         raise UserError(f"{where}: expected 4 rows of 4 numbers, found another form; export the scene again")
-    matrix = np.array([[_number(value, where) for value in row] for row in rows])
-    return checked_pose(matrix @ _FROM_OPENGL, where)
-
-
-def _depth_range(top: Mapping[str, Any], path: Path) -> tuple[float, float] | None:
-    if not {"near", "far"} & top.keys():
-        return None
-    near, far = (_number(top.get(key), f"{path}: {key}") for key in ("near", "far"))
-    if not 0 < near < far < np.inf:
-        raise UserError(f"{path}: expected 0 < near < far, found {near:g} and {far:g}; mend them")
-    return near, far
-
-
-def _number(value: Any, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < np.inf:
-        raise UserError(f"{where}: expected a finite number, found {str(value)[:40]!r}; mend it")
-    try:
-        return float(value)
-    except OverflowError as error:
-        raise UserError(f"{where}: expected a finite number, found one of {len(str(value))} digits; mend it") from error
+    matrix = np.eye(4)
+    matrix[: len(rows)] = [[finite(value, where) for value in row] for row in rows]
+    return matrix
