@@ -2,17 +2,18 @@
 
 import logging
 import os
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float
 
+from gpnerf.data.file_names import frames_by_name
 from gpnerf.data.images import image_size
+from gpnerf.data.picture_notes import note_pictures
 from gpnerf.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -25,16 +26,20 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class FileSeries:
-    """The files `<folder>/<prefix><frame number><suffix>`; `missing` are the scene's frames that have none."""
+    """The files `<folder>/<prefix><frame number><suffix>`; `missing` are the scene's frames that have none.
+
+    `others` are the names of those frames whose files are named in another way (.JPG, leading zeros).
+    """
 
     folder: Path
     prefix: str
     suffix: str
     missing: frozenset[int] = frozenset()
+    others: Mapping[int, str] = field(default_factory=dict)
 
     def path(self, number: int) -> Path:
         """The file of one frame."""
-        return self.folder / f"{self.prefix}{number}{self.suffix}"
+        return self.folder / self.others.get(number, f"{self.prefix}{number}{self.suffix}")
 
 
 @dataclass(frozen=True)
@@ -59,15 +64,28 @@ class SceneFiles:
     instances: FileSeries | FileList | None = None
 
 
-def find_series(folder: Path, prefix: str, suffixes: tuple[str, ...]) -> tuple[FileSeries, list[int]]:
-    """The series of the first suffix that occurs in a folder, and its frame numbers; other names are passed over."""
+def find_series(folder: Path, prefix: str, endings: tuple[str, ...]) -> tuple[FileSeries, list[int]]:
+    """The colour files `<prefix><number><ending>` of a folder and their frame numbers, ascending.
+
+    Case and leading zeros do not count; of several files of a frame the ending listed first wins. Warnings name what is
+    left aside, and what is unusual in the pictures, for which the first of each ending stands.
+    """
     names = _names(folder)
-    for suffix in suffixes:
-        if numbers := _numbers(names, prefix, suffix):
-            return FileSeries(folder, prefix, suffix), sorted(numbers)
-    expected = " or ".join(f"{prefix}N{suffix}" for suffix in suffixes)
-    found = f"{len(names)} files, none of such a name" if folder.is_dir() else "no such folder"
-    raise UserError(f"{folder}: expected colour images {expected}, found {found}; prepare the scene again")
+    found = frames_by_name(names, prefix, endings, folder)
+    if not found:
+        expected = f"{', '.join(f'{prefix}N{ending}' for ending in endings[:-1])} or {prefix}N{endings[-1]}"
+        some = f" such as {min(names)!r}" if names else ""
+        there = f"{len(names)} files{some}, none of such a name" if folder.is_dir() else "no such folder"
+        raise UserError(f"{folder}: expected colour images {expected}, found {there}; prepare the scene again")
+    first_of_ending = {Path(found[number]).suffix: folder / found[number] for number in sorted(found, reverse=True)}
+    note_pictures(folder, list(first_of_ending.values()))
+    return _series(folder, prefix, endings[0], found), sorted(found)
+
+
+def find_poses(folder: Path) -> tuple[FileSeries, list[int]]:
+    """The pose files `<number>.txt` of a folder and their frame numbers, ascending; there may be none."""
+    found = frames_by_name(_names(folder), "", (".txt",), folder)
+    return _series(folder, "", ".txt", found), sorted(found)
 
 
 def optional_series(scene: str, frames: Sequence[int], *places: tuple[Path, str]) -> list[FileSeries | None]:
@@ -148,15 +166,17 @@ def rescale_intrinsics(matrix: Float[np.ndarray, "3 3"], scale: tuple[float, flo
 
 
 def _optional(folder: Path, prefix: str, frames: frozenset[int]) -> FileSeries | None:
-    missing = frames.difference(_numbers(_names(folder), prefix, ".png"))
-    return None if missing == frames else FileSeries(folder, prefix, ".png", missing)
+    found = frames_by_name(_names(folder), prefix, (".png",), folder)
+    missing = frames.difference(found)
+    return None if missing == frames else _series(folder, prefix, ".png", found, missing)
+
+
+def _series(
+    folder: Path, prefix: str, suffix: str, found: Mapping[int, str], missing: frozenset[int] = frozenset()
+) -> FileSeries:
+    others = {number: name for number, name in found.items() if name != f"{prefix}{number}{suffix}"}
+    return FileSeries(folder, prefix, suffix, missing, others)
 
 
 def _names(folder: Path) -> list[str]:
     return os.listdir(folder) if folder.is_dir() else []  # noqa: PTH208 (a path for each of thousands is slow)
-
-
-def _numbers(names: Sequence[str], prefix: str, suffix: str) -> list[int]:
-    # A number has one spelling only (no leading zeros), so that it leads back to its file.
-    pattern = re.compile(re.escape(prefix) + r"(0|[1-9]\d*)" + re.escape(suffix))
-    return [int(match[1]) for name in names if (match := pattern.fullmatch(name))]

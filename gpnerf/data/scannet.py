@@ -6,8 +6,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from gpnerf.data.file_names import recorded_frames
 from gpnerf.data.files import (
+    FileSeries,
     SceneFiles,
+    find_poses,
     find_series,
     first_image_size,
     first_of,
@@ -39,13 +42,16 @@ def scannet_scene(
 ) -> Scene:
     """Open `folder` = sceneXXXX_YY with color/, pose/, intrinsic/ and, if there, depth/, label-filt/, instance-filt/.
 
-    Frames whose pose holds inf or NaN are dropped. `frame_order` is "numeric" or "lexicographic" (by file name, as
-    the released program sorts); `compat` "release" takes its intrinsics, blur and nearest neighbour.
+    Frames whose pose holds inf or NaN are dropped; they and frames without a picture keep their places in the order.
+    `frame_order` is "numeric" or "lexicographic" (by frame number as text, as the released program sorts); `compat`
+    "release" takes its intrinsics, blur and nearest neighbour, and its order, from which lost frames are missing.
     """
     if not (folder / "color").is_dir():
         raise UserError(f"{folder}: expected a scene with color/, pose/ and intrinsic/, found no folder color/")
-    colour, numbers = find_series(folder / "color", "", (".jpg", ".png"))
-    poses = _usable_poses(folder, name, sorted(numbers, key=str if frame_order == "lexicographic" else int))
+    colour, numbers = find_series(folder / "color", "", (".jpg", ".jpeg", ".png"))
+    pose_files, posed = find_poses(folder / "pose")
+    order = str if frame_order == "lexicographic" else int
+    poses = _usable_poses(pose_files, name, sorted(numbers, key=order))
     file_size = first_image_size(colour, list(poses))
     released = compat == "release"
     factor = width / _RELEASED_FILE_WIDTH
@@ -62,11 +68,12 @@ def scannet_scene(
         label_map=label_map,
         strict_labels=not released,
         cache=cache,
+        with_lost=() if released else tuple(sorted(recorded_frames(numbers, posed, name), key=order)),
     )
 
 
-def _usable_poses(folder: Path, name: str, numbers: list[int]) -> dict[int, Float[np.ndarray, "4 4"]]:
-    read = read_many(lambda n: read_matrix(folder / "pose" / f"{n}.txt", f"camera-to-world pose of frame {n}"), numbers)
+def _usable_poses(files: FileSeries, name: str, numbers: list[int]) -> dict[int, Float[np.ndarray, "4 4"]]:
+    read = read_many(lambda n: read_matrix(files.path(n), f"camera-to-world pose of frame {n}"), numbers)
     poses = dict(zip(numbers, read, strict=True))
     usable = {n: pose for n, pose in poses.items() if np.isfinite(pose).all()}
     if dropped := [n for n in poses if n not in usable]:
@@ -75,11 +82,11 @@ def _usable_poses(folder: Path, name: str, numbers: list[int]) -> dict[int, Floa
             name,
             len(dropped),
             len(poses),
-            first_of([folder / "pose" / f"{n}.txt" for n in dropped]),
+            first_of([files.path(n) for n in dropped]),
         )
     if not usable:
         raise UserError(
-            f"{folder / 'pose'}: expected finite poses, found inf or NaN in all {len(poses)}; export the scene again"
+            f"{files.folder}: expected finite poses, found inf or NaN in all {len(poses)}; export the scene again"
         )
     return usable
 

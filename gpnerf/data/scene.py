@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,7 @@ class Scene:
     `instance_map` is there where instances are wanted. `intrinsics` are for the image size, one matrix for all frames
     or one for each. `lenses` are there, one for each frame, where photographs are distorted or of several sizes.
     `depth_range` is near and far (metres) where the scene itself tells. `packed` holds frames that are read already.
+    `with_lost` are the numbers of all frames of the recording in the same order where some of them cannot be used.
     """
 
     name: str
@@ -77,9 +79,21 @@ class Scene:
     lenses: tuple[Lens, ...] = ()
     depth_range: tuple[float, float] | None = None
     packed: PackedFrames | None = None
+    with_lost: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.numbers)
+
+    @property
+    def recorded(self) -> tuple[int, ...]:
+        """The numbers of all frames of the recording, in the protocol's order, also of those that cannot be used."""
+        return self.with_lost or tuple(self.numbers.tolist())
+
+    @cached_property
+    def places(self) -> Int64[np.ndarray, "frames"]:
+        """The place of each frame in the recording."""
+        place = {number: index for index, number in enumerate(self.recorded)}
+        return np.array([place[number] for number in self.numbers.tolist()], dtype=np.int64)
 
     @property
     def has_labels(self) -> bool:

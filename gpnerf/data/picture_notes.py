@@ -1,0 +1,34 @@
+"""Says once what readers do to the pictures of a scene that a user may not expect."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from gpnerf.data.images import PictureHeader, read_header
+from gpnerf.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+
+def note_pictures(where: Path, paths: Sequence[Path]) -> None:
+    """One warning if a picture has transparency, and one if EXIF asks to turn one; each names the first.
+
+    A picture whose header cannot be read is passed over: reading it will say so.
+    """
+    headers = [(path, header) for path in paths if (header := _header(path))]
+    if clear := [path for path, header in headers if header.has_alpha]:
+        logger.warning("%s: pictures with transparency, such as %s; it is shown on white", where, clear[0])
+    if turned := [path for path, header in headers if header.is_turned]:
+        logger.warning(
+            "%s: pictures that EXIF asks to turn, such as %s; pixels are taken as stored, to which poses refer (COLMAP "
+            "reads them so); if yours belong to upright pictures, turn the pixels and find the poses again",
+            where,
+            turned[0],
+        )
+
+
+def _header(path: Path) -> PictureHeader | None:
+    try:
+        return read_header(path)
+    except UserError:
+        return None
