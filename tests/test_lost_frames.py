@@ -115,13 +115,23 @@ def test_a_listed_target_that_is_lost_is_left_out_and_none_at_all_is_an_error(ro
         FrameRule(frames={"scene": (40, 41)}).indices(scene)
 
 
-def test_poses_between_the_pictures_of_a_sparse_export_are_no_frames(caplog: pytest.LogCaptureFixture) -> None:
-    assert recorded_frames(range(3, 100, 20), range(100), "scene") == [3, 23, 43, 63, 83]
-    assert not caplog.records
-    assert recorded_frames([0, 20, 60, 80], range(100), "scene") == [0, 20, 40, 60, 80]
-    assert "scene: 1 frames have a pose and no picture: 40" in caplog.text
-    assert recorded_frames([1, 2, 3], range(4), "scene") == [0, 1, 2, 3]
-    assert recorded_frames([5], [], "scene") == [5]
+def test_poses_between_the_pictures_of_a_sparse_export_are_no_frames() -> None:
+    assert recorded_frames(range(3, 100, 20), range(100)) == [3, 23, 43, 63, 83]
+    assert recorded_frames([0, 20, 60, 80], range(100)) == [0, 20, 40, 60, 80]
+    assert recorded_frames([1, 2, 3], range(4)) == [0, 1, 2, 3]
+    assert recorded_frames([5], []) == [5]
+
+
+@pytest.mark.parametrize("dataset", ["scannet", "replica"])
+def test_a_picture_that_is_missing_is_told_when_the_scene_is_opened(
+    root: Path, dataset: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    lose_picture(root, dataset)
+    lost = scannet_folder(root) / "pose" / "3.txt"
+    lost.write_text("-inf " * 16)  # left by the recorder without a picture: nothing is missing
+    (scannet_folder(root) / "color" / "3.jpg").unlink()
+    opened(root, dataset)
+    assert [record.getMessage() for record in caplog.records] == ["scene: 1 frames have a pose and no picture: 8"]
 
 
 def renamed(folder: Path, form: str, ending: str) -> None:

@@ -38,11 +38,10 @@ def frames_by_name(names: Iterable[str], prefix: str, endings: Sequence[str], wh
     return found
 
 
-def recorded_frames(pictures: Iterable[int], poses: Iterable[int], where: object) -> list[int]:
+def recorded_frames(pictures: Iterable[int], poses: Iterable[int]) -> list[int]:
     """The numbers of all frames of a recording, ascending: those of a picture, and those of a pose that lost theirs.
 
-    Where only every n-th picture was exported, poses of frames between them have lost nothing and are no frames. One
-    warning, which `where` opens, names frames that lost their picture.
+    Where only every n-th picture was exported, poses of frames between them have lost nothing and are no frames.
     """
     there = set(pictures)
     numbers = np.array(sorted(there))
@@ -50,10 +49,14 @@ def recorded_frames(pictures: Iterable[int], poses: Iterable[int], where: object
     if len(numbers) > 1:
         step = _commonest(np.diff(numbers))
         phase = _commonest(numbers % step)
-    lost = sorted(number for number in poses if number % step == phase and number not in there)
-    if lost:
-        logger.warning("%s: %d frames have a pose and no picture: %s", where, len(lost), _some([str(n) for n in lost]))
-    return sorted([*there, *lost])
+    return sorted({*there, *(number for number in poses if number % step == phase)})
+
+
+def warn_without_picture(where: object, frames: Sequence[int]) -> None:
+    """One warning if there are frames whose pose is known and whose picture is not there."""
+    if frames:
+        found = _some([str(number) for number in frames])
+        logger.warning("%s: %d frames have a pose and no picture: %s", where, len(frames), found)
 
 
 def _commonest(values: np.ndarray) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from gpnerf.data.file_names import recorded_frames
+from gpnerf.data.file_names import recorded_frames, warn_without_picture
 from gpnerf.data.files import (
     SceneFiles,
     find_series,
@@ -45,6 +45,8 @@ def replica_scene(
     colour, numbers = find_series(folder / "rgb", "rgb_", (".png", ".jpg", ".jpeg"))
     trajectory = folder / "traj_w_c.txt"
     lines = _trajectory_lines(trajectory, numbers)
+    with_lost = recorded_frames(numbers, range(len(lines)))
+    warn_without_picture(name, sorted(set(with_lost).difference(numbers)))
     file_size = first_image_size(colour, numbers)
     released = compat == "release"
     scale = (width / _WIDTH, height / _HEIGHT)
@@ -65,7 +67,7 @@ def replica_scene(
         label_map=label_map,
         strict_labels=False,
         cache=cache,
-        with_lost=() if released else tuple(recorded_frames(numbers, range(len(lines)), name)),
+        with_lost=() if released else tuple(with_lost),
     )
 
 

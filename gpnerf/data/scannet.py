@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from gpnerf.data.file_names import recorded_frames
+from gpnerf.camera_checks import pose_is_lost
+from gpnerf.data.file_names import recorded_frames, warn_without_picture
 from gpnerf.data.files import (
     FileSeries,
     SceneFiles,
@@ -52,6 +53,8 @@ def scannet_scene(
     pose_files, posed = find_poses(folder / "pose")
     order = str if frame_order == "lexicographic" else int
     poses = _usable_poses(pose_files, name, sorted(numbers, key=order))
+    with_lost = sorted(recorded_frames(numbers, posed), key=order)
+    _warn_without_picture(pose_files, name, sorted(set(with_lost).difference(numbers)))
     file_size = first_image_size(colour, list(poses))
     released = compat == "release"
     factor = width / _RELEASED_FILE_WIDTH
@@ -68,7 +71,7 @@ def scannet_scene(
         label_map=label_map,
         strict_labels=not released,
         cache=cache,
-        with_lost=() if released else tuple(sorted(recorded_frames(numbers, posed, name), key=order)),
+        with_lost=() if released else tuple(with_lost),
     )
 
 
@@ -89,6 +92,11 @@ def _usable_poses(files: FileSeries, name: str, numbers: list[int]) -> dict[int,
             f"{files.folder}: expected finite poses, found inf or NaN in all {len(poses)}; export the scene again"
         )
     return usable
+
+
+def _warn_without_picture(files: FileSeries, name: str, frames: list[int]) -> None:
+    poses = read_many(lambda n: read_matrix(files.path(n), f"camera-to-world pose of frame {n}"), frames)
+    warn_without_picture(name, [n for n, pose in zip(frames, poses, strict=True) if not pose_is_lost(pose)])
 
 
 def _scaled_intrinsics(path: Path, scale: tuple[float, float], released: bool) -> Float[np.ndarray, "3 3"]:
