@@ -138,7 +138,9 @@ def test_an_empty_colour_folder_and_a_folder_that_is_no_scene(tmp_path: Path) ->
     folder.mkdir(parents=True)
     assert f"{folder}: expected a scene with color/" in message_of(tmp_path, "scannet", folder.name)
     (folder / "color").mkdir()
-    assert "expected colour images N.jpg, N.jpeg or N.png, found 0 files, none" in message_of(tmp_path, "scannet", folder.name)
+    assert "expected colour images N.jpg, N.jpeg or N.png, found 0 files, none" in message_of(
+        tmp_path, "scannet", folder.name
+    )
 
 
 def replace_line(path: Path, number: int, change: Callable[[list[str]], list[str]]) -> None:

@@ -45,11 +45,8 @@ def recorded_frames(pictures: Iterable[int], poses: Iterable[int]) -> list[int]:
     """
     there = set(pictures)
     numbers = np.array(sorted(there))
-    step, phase = 1, 0
-    if len(numbers) > 1:
-        step = _commonest(np.diff(numbers))
-        phase = _commonest(numbers % step)
-    return sorted({*there, *(number for number in poses if number % step == phase)})
+    step = int(np.gcd.reduce(np.diff(numbers))) or 1
+    return sorted({*there, *(number for number in poses if number % step == numbers[0] % step)})
 
 
 def warn_without_picture(where: object, frames: Sequence[int]) -> None:
@@ -57,11 +54,6 @@ def warn_without_picture(where: object, frames: Sequence[int]) -> None:
     if frames:
         found = _some([str(number) for number in frames])
         logger.warning("%s: %d frames have a pose and no picture: %s", where, len(frames), found)
-
-
-def _commonest(values: np.ndarray) -> int:
-    found, counts = np.unique(values, return_counts=True)
-    return int(found[counts.argmax()])
 
 
 def _some(names: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -18,6 +19,10 @@ from gpnerf.errors import UserError
 
 logger = logging.getLogger(__name__)
 
+# What printf makes of NaN and inf under Linux and Windows, where Python's own `float` does not read it.
+_NOT_FINITE = re.compile(
+    r"([+-]?)(?:nan\(\w*\)|\d\.?#(?:ind|[qs]?nan)\w*|(?P<inf>\d\.?#inf\w*))", re.IGNORECASE | re.ASCII
+)
 _NAMED = 5  # files that a message names
 _READERS = 16
 
@@ -112,15 +117,27 @@ def first_of(paths: Sequence[Path]) -> str:
 
 
 def parse_numbers(text: str, count: int, where: str) -> Float[np.ndarray, "numbers"]:
-    """`count` numbers separated by white space; `where` (file, line) opens the message if they are not there."""
+    """`count` numbers separated by white space; `where` (file, line) opens the message if they are not there.
+
+    inf and NaN are read as every C library writes them: -nan, nan(ind), -1.#IND, 1.#QNAN, 1.#INF.
+    """
     words = text.split()
     try:
-        numbers = np.array([float(word) for word in words])
+        numbers = np.array([_number(word) for word in words])
     except ValueError as error:
         raise UserError(f"{where}: expected {count} numbers, found text ({error}); export it again") from error
     if len(numbers) != count:
         raise UserError(f"{where}: expected {count} numbers, found {len(numbers)}; export it again")
     return numbers
+
+
+def _number(word: str) -> float:
+    try:
+        return float(word)
+    except ValueError:
+        if match := _NOT_FINITE.fullmatch(word):
+            return float(f"{match[1]}inf") if match["inf"] else float("nan")
+        raise
 
 
 def read_matrix(path: Path, what: str) -> Float[np.ndarray, "4 4"]:
