@@ -7,11 +7,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from own_folder import content, write_own
 from PIL import ExifTags, Image
-from tiny_scenes import smooth_image
+from posed_scenes import write_transforms
+from tiny_scenes import smooth_image, write_replica, write_scannet
 
 from gpnerf.data.images import decode_colour, read_header
 from gpnerf.data.jpeg import decode_jpeg
+from gpnerf.data.posed_images import posed_images_scene
+from gpnerf.data.replica import replica_scene
+from gpnerf.data.scannet import scannet_scene
+from gpnerf.data.scene import FrameCache
 from gpnerf.errors import UserError
 
 HEIGHT, WIDTH = 48, 64
@@ -152,9 +158,9 @@ def test_a_jpeg_whose_middle_is_missing_is_refused(form: dict[str, object]) -> N
 def test_a_damaged_jpeg_is_named_and_nothing_but_the_message_is_said(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    content = code(quality=90)
+    whole = code(quality=90)
     path = tmp_path / "photo.JPEG"
-    path.write_bytes(content[: len(content) // 3] + content[len(content) // 2 :])
+    path.write_bytes(whole[: len(whole) // 3] + whole[len(whole) // 2 :])
     with pytest.raises(UserError, match=r"photo\.JPEG.*Corrupt JPEG data: premature end.*restore it"):
         decode_colour(path)
     os.write(2, b"said by somebody else\n")
@@ -162,8 +168,44 @@ def test_a_damaged_jpeg_is_named_and_nothing_but_the_message_is_said(
 
 
 def test_a_jpeg_that_states_an_absurd_size_is_refused_before_it_is_decoded() -> None:
-    content = bytearray(code(quality=90))
-    size = content.find(b"\xff\xc0") + 5
-    content[size : size + 4] = b"\xf0\x00\xf0\x00"
+    absurd = bytearray(code(quality=90))
+    size = absurd.find(b"\xff\xc0") + 5
+    absurd[size : size + 4] = b"\xf0\x00\xf0\x00"
     with pytest.raises(ValueError, match="more than"):
-        decode_jpeg(bytes(content))
+        decode_jpeg(bytes(absurd))
+
+
+def write_unusual(path: Path, turned: bool) -> None:
+    if turned:
+        exif = Image.Exif()
+        exif[ExifTags.Base.Orientation] = 6
+        Image.open(path).save(path, exif=exif.tobytes())
+    else:
+        size = Image.open(path).size
+        Image.open(path).convert("RGBA").resize(size).save(path.with_suffix(".png"))
+        path.with_suffix(".png").rename(path)
+
+
+@pytest.mark.parametrize("layout", ["posed_images", "scannet", "replica"])
+@pytest.mark.parametrize("turned", [False, True])
+def test_what_is_unusual_in_pictures_is_said_once_a_scene(
+    tmp_path: Path, layout: str, turned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    common = {"name": "scene", "height": 24, "width": 32, "label_map": None, "cache": FrameCache(0)}
+    if layout == "posed_images":
+        folder = write_own(tmp_path)
+        write_transforms(folder, content())
+        pictures, reader = sorted((folder / "images").iterdir())[1:], posed_images_scene
+    elif layout == "scannet":
+        folder = write_scannet(tmp_path / "scene", frames=3, labels=False, depth=False)
+        pictures, reader = sorted((folder / "color").iterdir()), scannet_scene
+    else:
+        folder = write_replica(tmp_path / "scene", frames=3)
+        pictures, reader = sorted((folder / "rgb").iterdir()), replica_scene
+    for path in pictures:
+        write_unusual(path, turned)
+    scene = reader(folder, **common)
+    for index in range(3):
+        scene.image(index)
+    [message] = [record.getMessage() for record in caplog.records]
+    assert ("EXIF" if turned else "transparency") in message and f"such as {pictures[0]}" in message

@@ -191,3 +191,14 @@ def test_squeezed_photographs_are_mentioned(
     write_transforms(folder, content())
     posed_images_scene(folder, name="own", height=size[0], width=size[1], label_map=None, cache=FrameCache(0))
     assert ("squeezed" in caplog.text) == warned
+
+
+def test_the_photograph_that_is_squeezed_is_the_one_that_is_named(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    transforms = content()
+    transforms["frames"][2] |= {"w": 12, "cx": 6.0}
+    write_transforms(folder, transforms)
+    open_own(folder)
+    assert f"such as {folder / 'images' / '2.png'} of 12x{HEIGHT} are squeezed into {WIDTH}x{HEIGHT}" in caplog.text
+    assert caplog.text.count("squeezed") == 1

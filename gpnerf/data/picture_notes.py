@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from gpnerf.data.images import PictureHeader, read_header
@@ -9,13 +10,16 @@ from gpnerf.errors import UserError
 
 logger = logging.getLogger(__name__)
 
+_READERS = 16
+
 
 def note_pictures(where: Path, paths: Sequence[Path]) -> None:
     """One warning if a picture has transparency, and one if EXIF asks to turn one; each names the first.
 
     A picture whose header cannot be read is passed over: reading it will say so.
     """
-    headers = [(path, header) for path in paths if (header := _header(path))]
+    with ThreadPoolExecutor(_READERS) as readers:  # which wait for a distant disk side by side
+        headers = [(path, header) for path, header in zip(paths, readers.map(_header, paths), strict=True) if header]
     if clear := [path for path, header in headers if header.has_alpha]:
         logger.warning("%s: pictures with transparency, such as %s; it is shown on white", where, clear[0])
     if turned := [path for path, header in headers if header.is_turned]:

@@ -10,7 +10,7 @@ from gpnerf.data.colmap import find_model, read_colmap
 from gpnerf.data.files import FileList, SceneFiles, first_of, rescale_intrinsics
 from gpnerf.data.frames import ImageForm
 from gpnerf.data.labels import LabelMap
-from gpnerf.data.lens import Lens
+from gpnerf.data.picture_notes import note_pictures
 from gpnerf.data.posed_photos import IMAGES, PosedPhoto, PosedPhotos, inside
 from gpnerf.data.scene import FrameCache, Scene
 from gpnerf.data.transforms import TRANSFORMS, read_transforms
@@ -34,7 +34,8 @@ def posed_images_scene(
     photos = found.photos
     lenses = tuple(photo.lens for photo in photos)
     plain = all(lens.is_pinhole and lens.size == lenses[0].size for lens in lenses)
-    _warn_of_squeezing(name, lenses, height, width)
+    _warn_of_squeezing(name, photos, height, width)
+    note_pictures(folder, [photo.path for photo in photos])
     return Scene(
         name=name,
         files=_files(folder, name, photos),
@@ -94,14 +95,19 @@ def _optional(name: str, paths: Sequence[Path]) -> FileList | None:
     return FileList(tuple(paths), missing)
 
 
-def _warn_of_squeezing(name: str, lenses: Sequence[Lens], height: int, width: int) -> None:
-    ratios = np.array([lens.width / lens.height for lens in lenses]) / (width / height)
-    if max(ratios.max(), 1 / ratios.min()) > _SQUEEZE:
-        logger.warning(
-            "%s: photographs of %dx%d are squeezed into %dx%d; --original_width and --original_height keep their shape",
-            name,
-            lenses[0].width,
-            lenses[0].height,
-            width,
-            height,
-        )
+def _warn_of_squeezing(name: str, photos: Sequence[PosedPhoto], height: int, width: int) -> None:
+    """One warning that names the first photograph whose shape the image size changes."""
+    for photo in photos:
+        ratio = photo.lens.width / photo.lens.height / (width / height)
+        if max(ratio, 1 / ratio) > _SQUEEZE:
+            logger.warning(
+                "%s: photographs such as %s of %dx%d are squeezed into %dx%d; --original_width and --original_height "
+                "keep their shape",
+                name,
+                photo.path,
+                photo.lens.width,
+                photo.lens.height,
+                width,
+                height,
+            )
+            return

@@ -1,8 +1,9 @@
 """A posed scene on disk whose frames are decoded when they are asked for."""
 
+import logging
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from gpnerf.data.lens import Lens
 from gpnerf.data.packed import PackedFrames
 from gpnerf.errors import UserError
 from gpnerf.structures import Cameras
+
+logger = logging.getLogger(__name__)
 
 _MILLIMETRES = 1000.0
 _WHITE = 255.0
@@ -58,11 +61,12 @@ class Scene:
     """The frames of a scene in the protocol's order, with their cameras.
 
     Indices are places in the order; `numbers` are the frame numbers in the file names. `file_size` is the
-    (height, width) of every colour file; `strict_labels` makes a raw id outside a closed label map an error.
+    (height, width) of every colour file; `strict_labels` warns once of raw ids outside a closed label map.
     `instance_map` is there where instances are wanted. `intrinsics` are for the image size, one matrix for all frames
     or one for each. `lenses` are there, one for each frame, where photographs are distorted or of several sizes.
     `depth_range` is near and far (metres) where the scene itself tells. `packed` holds frames that are read already.
     `with_lost` are the numbers of all frames of the recording in the same order where some of them cannot be used.
+    `told` are the warnings of this scene that need not be repeated.
     """
 
     name: str
@@ -80,6 +84,7 @@ class Scene:
     depth_range: tuple[float, float] | None = None
     packed: PackedFrames | None = None
     with_lost: tuple[int, ...] = ()
+    told: set[str] = field(default_factory=set)
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -191,11 +196,16 @@ class Scene:
     def _training_ids(self, raw: np.ndarray, index: int) -> np.ndarray:
         assert self.label_map is not None, "a scene with labels is made with a label map"
         ids = raw.astype(np.int64)
-        strangers = self.label_map.strangers(ids) if self.strict_labels else []
+        strangers = self.label_map.strangers(ids) if self.strict_labels and not self.told else []
         if strangers:
-            raise UserError(
-                f"{self.path('labels', index)}: found label id {strangers[0]}, expected ids of "
-                f"{self.label_map.source}; take the table that belongs to these labels, or add the id to it"
+            self.told.add("strange labels")
+            logger.warning(
+                "%s: label ids that %s does not have, such as %d in %s; they count as no class; take the table that "
+                "belongs to these labels, or add the ids to it (scripts/check_data.py lists them)",
+                self.name,
+                self.label_map.source,
+                strangers[0],
+                self.path("labels", index),
             )
         return self.label_map.to_train(ids).astype(np.int16)
 
