@@ -209,3 +209,12 @@ def test_what_is_unusual_in_pictures_is_said_once_a_scene(
         scene.image(index)
     [message] = [record.getMessage() for record in caplog.records]
     assert ("EXIF" if turned else "transparency") in message and f"such as {pictures[0]}" in message
+
+
+def test_a_photographs_map_is_found_in_capitals_too(tmp_path: Path) -> None:
+    folder = write_own(tmp_path)
+    write_transforms(folder, content())
+    (folder / "depth").mkdir()
+    saved(folder / "depth", Image.fromarray(np.full((24, 32), 2500, np.uint16)), "1.PNG")
+    scene = posed_images_scene(folder, name="own", height=24, width=32, label_map=None, cache=FrameCache(0))
+    assert scene.depth(0) is None and (scene.depth(1) == 2.5).all()

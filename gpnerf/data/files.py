@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -13,8 +14,8 @@ import numpy as np
 from jaxtyping import Float
 
 from gpnerf.data.file_names import frames_by_name
-from gpnerf.data.images import image_size
-from gpnerf.data.picture_notes import note_pictures
+from gpnerf.data.images import PictureHeader, read_header
+from gpnerf.data.picture_notes import note_pictures, read_headers
 from gpnerf.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -73,7 +74,7 @@ def find_series(folder: Path, prefix: str, endings: tuple[str, ...]) -> tuple[Fi
     """The colour files `<prefix><number><ending>` of a folder and their frame numbers, ascending.
 
     Case and leading zeros do not count; of several files of a frame the ending listed first wins. Warnings name what is
-    left aside, and what is unusual in the pictures, for which the first of each ending stands.
+    left aside.
     """
     names = _names(folder)
     found = frames_by_name(names, prefix, endings, folder)
@@ -82,15 +83,13 @@ def find_series(folder: Path, prefix: str, endings: tuple[str, ...]) -> tuple[Fi
         some = f" such as {min(names)!r}" if names else ""
         there = f"{len(names)} files{some}, none of such a name" if folder.is_dir() else "no such folder"
         raise UserError(f"{folder}: expected colour images {expected}, found {there}; prepare the scene again")
-    first_of_ending = {Path(found[number]).suffix: folder / found[number] for number in sorted(found, reverse=True)}
-    note_pictures(folder, list(first_of_ending.values()))
-    return _series(folder, prefix, endings[0], found), sorted(found)
+    return _series(folder, prefix, found), sorted(found)
 
 
 def find_poses(folder: Path) -> tuple[FileSeries, list[int]]:
     """The pose files `<number>.txt` of a folder and their frame numbers, ascending; there may be none."""
     found = frames_by_name(_names(folder), "", (".txt",), folder)
-    return _series(folder, "", ".txt", found), sorted(found)
+    return _series(folder, "", found), sorted(found)
 
 
 def optional_series(scene: str, frames: Sequence[int], *places: tuple[Path, str]) -> list[FileSeries | None]:
@@ -164,13 +163,24 @@ def read_many(read: Callable[[int], T], numbers: Sequence[int]) -> list[T]:
 
 
 def first_image_size(series: FileSeries, numbers: list[int]) -> tuple[int, int]:
-    """(height, width) of the first file with a readable header, so that one broken file does not stop a scene."""
+    """(height, width) of the first file with a readable header, so that one broken file does not stop a scene.
+
+    A warning tells of what is unusual in this picture, or in the first of each other ending.
+    """
+    path, header = _first_readable(series, numbers)
+    others = {Path(series.others[n]).suffix: series.path(n) for n in reversed(numbers) if n in series.others}
+    others.pop(path.suffix, None)
+    note_pictures(series.folder, {path: header, **read_headers(list(others.values()))})
+    return header.size
+
+
+def _first_readable(series: FileSeries, numbers: list[int]) -> tuple[Path, PictureHeader]:
     for number in numbers[:-1]:
         try:
-            return image_size(series.path(number))
+            return series.path(number), read_header(series.path(number))
         except UserError:
             continue
-    return image_size(series.path(numbers[-1]))
+    return series.path(numbers[-1]), read_header(series.path(numbers[-1]))
 
 
 def rescale_intrinsics(matrix: Float[np.ndarray, "3 3"], scale: tuple[float, float]) -> Float[np.ndarray, "3 3"]:
@@ -185,12 +195,12 @@ def rescale_intrinsics(matrix: Float[np.ndarray, "3 3"], scale: tuple[float, flo
 def _optional(folder: Path, prefix: str, frames: frozenset[int]) -> FileSeries | None:
     found = frames_by_name(_names(folder), prefix, (".png",), folder)
     missing = frames.difference(found)
-    return None if missing == frames else _series(folder, prefix, ".png", found, missing)
+    return None if missing == frames else _series(folder, prefix, found, missing)
 
 
-def _series(
-    folder: Path, prefix: str, suffix: str, found: Mapping[int, str], missing: frozenset[int] = frozenset()
-) -> FileSeries:
+def _series(folder: Path, prefix: str, found: Mapping[int, str], missing: frozenset[int] = frozenset()) -> FileSeries:
+    endings = Counter(Path(name).suffix for name in found.values()).most_common(1)
+    suffix = endings[0][0] if endings else ".txt"
     others = {number: name for number, name in found.items() if name != f"{prefix}{number}{suffix}"}
     return FileSeries(folder, prefix, suffix, missing, others)
 

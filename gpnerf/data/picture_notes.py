@@ -1,7 +1,7 @@
 """Says once what readers do to the pictures of a scene that a user may not expect."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,16 +13,17 @@ logger = logging.getLogger(__name__)
 _READERS = 16
 
 
-def note_pictures(where: Path, paths: Sequence[Path]) -> None:
-    """One warning if a picture has transparency, and one if EXIF asks to turn one; each names the first.
-
-    A picture whose header cannot be read is passed over: reading it will say so.
-    """
+def read_headers(paths: Sequence[Path]) -> dict[Path, PictureHeader]:
+    """The headers of pictures; one that cannot be read is passed over, as reading the picture will say so."""
     with ThreadPoolExecutor(_READERS) as readers:  # which wait for a distant disk side by side
-        headers = [(path, header) for path, header in zip(paths, readers.map(_header, paths), strict=True) if header]
-    if clear := [path for path, header in headers if header.has_alpha]:
+        return {path: header for path, header in zip(paths, readers.map(_header, paths), strict=True) if header}
+
+
+def note_pictures(where: Path, headers: Mapping[Path, PictureHeader]) -> None:
+    """One warning if a picture has transparency, and one if EXIF asks to turn one; each names the first."""
+    if clear := [path for path, header in headers.items() if header.has_alpha]:
         logger.warning("%s: pictures with transparency, such as %s; it is shown on white", where, clear[0])
-    if turned := [path for path, header in headers if header.is_turned]:
+    if turned := [path for path, header in headers.items() if header.is_turned]:
         logger.warning(
             "%s: pictures that EXIF asks to turn, such as %s; pixels are taken as stored, to which poses refer (COLMAP "
             "reads them so); if yours belong to upright pictures, turn the pixels and find the poses again",

@@ -10,7 +10,7 @@ from gpnerf.data.colmap import find_model, read_colmap
 from gpnerf.data.files import FileList, SceneFiles, first_of, rescale_intrinsics
 from gpnerf.data.frames import ImageForm
 from gpnerf.data.labels import LabelMap
-from gpnerf.data.picture_notes import note_pictures
+from gpnerf.data.picture_notes import note_pictures, read_headers
 from gpnerf.data.posed_photos import IMAGES, PosedPhoto, PosedPhotos, inside
 from gpnerf.data.scene import FrameCache, Scene
 from gpnerf.data.transforms import TRANSFORMS, read_transforms
@@ -35,7 +35,7 @@ def posed_images_scene(
     lenses = tuple(photo.lens for photo in photos)
     plain = all(lens.is_pinhole and lens.size == lenses[0].size for lens in lenses)
     _warn_of_squeezing(name, photos, height, width)
-    note_pictures(folder, [photo.path for photo in photos])
+    note_pictures(folder, read_headers([photo.path for photo in photos]))
     return Scene(
         name=name,
         files=_files(folder, name, photos),
@@ -70,7 +70,13 @@ def _files(folder: Path, name: str, photos: Sequence[PosedPhoto]) -> SceneFiles:
     named = [_below_images(folder, photo.path) for photo in photos]
 
     def part(place: str) -> list[Path]:
-        return [inside(folder, f"{place}/{name.with_suffix('.png')}", str(folder)) for name in named]
+        plain, loud = (
+            [inside(folder, f"{place}/{name.with_suffix(ending)}", str(folder)) for name in named]
+            for ending in (".png", ".PNG")
+        )
+        return [
+            path if path.is_file() or not other.is_file() else other for path, other in zip(plain, loud, strict=True)
+        ]
 
     depth = [photo.depth or path for photo, path in zip(photos, part("depth"), strict=True)]
     return SceneFiles(
