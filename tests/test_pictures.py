@@ -144,6 +144,14 @@ def test_a_whole_jpeg_is_read_as_pillow_reads_it(form: dict[str, object]) -> Non
     assert np.array_equal(decode_jpeg(content + b"\0" * 500), decode_jpeg(content))  # some cameras write on
 
 
+@pytest.mark.parametrize("padding", [b"\0", b"\0" * 300, b"\x55" * 40])
+def test_a_jpeg_that_its_camera_filled_up_is_read_and_one_with_data_left_over_is_not(padding: bytes) -> None:
+    content = code(quality=90)
+    assert np.array_equal(decode_jpeg(content[:-2] + padding + content[-2:]), decode_jpeg(content))
+    with pytest.raises(ValueError, match="extraneous"):
+        decode_jpeg(content[:-2] + bytes(range(100, 250)) + content[-2:])
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_a_jpeg_whose_middle_is_missing_is_refused(form: dict[str, object]) -> None:
     content, rng = code(**form), np.random.default_rng(3)

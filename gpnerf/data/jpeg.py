@@ -1,6 +1,7 @@
 """JPEG by OpenCV, which takes half of Pillow's time; a picture that libjpeg has to make up in part is refused."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
@@ -16,6 +17,8 @@ _COLOUR = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 _STDERR = 2
 # How libjpeg's warnings begin, other than one about the version of a header.
 _WARNINGS = (b"Corrupt JPEG data", b"Inconsistent progression")
+
+_PADDED = re.compile(r"Corrupt JPEG data: (\d+) extraneous bytes before marker 0xd9")
 
 _one_at_a_time = Lock()  # there is one standard error stream
 
@@ -36,7 +39,7 @@ def decode_jpeg(content: bytes) -> UInt8[np.ndarray, "height width 3"]:
     if not content.endswith(_END) and content.find(_END, content.rfind(_SCAN)) < 0:
         raise ValueError("it ends early")
     image, warning = _decode(content)
-    if warning or image is None:
+    if image is None or (warning and not _is_padding(warning, content)):
         raise ValueError(warning or "no JPEG that libjpeg knows")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
 
@@ -75,6 +78,14 @@ def _caught_stderr() -> Iterator[list[bytes]]:
             if size := file.seek(0, os.SEEK_CUR):
                 file.seek(0)
                 lines += file.read(size).splitlines(keepends=True)
+
+
+def _is_padding(warning: str, content: bytes) -> bool:
+    """Whether libjpeg warns of nothing but equal bytes before the end, with which some cameras fill up."""
+    if not (match := _PADDED.fullmatch(warning)):
+        return False
+    end = content.rfind(_END)
+    return len(set(content[end - int(match[1]) : end])) == 1
 
 
 def _stated_pixels(content: bytes) -> int:
