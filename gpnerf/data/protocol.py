@@ -138,14 +138,15 @@ def resolve(protocol: Protocol, scenes: Sequence[Scene]) -> dict[str, Any]:
     """The protocol as plain JSON values with every target's source frames, and a SHA-256 over all of it.
 
     `resolved` holds scene -> [{"target": frame, "sources": [frame, ...]}, ...], by frame number; `lost_targets`, where
-    there are any, the targets by scene that it does not have, of which a warning tells; where the scenes tell near and
+    there are any, the targets by scene that it does not have, which a warning tells once; where the scenes tell near and
     far, `resolved_depth_ranges` holds those of evaluation.
     """
     described = asdict(protocol)
     described["resolved"] = {scene.name: _resolve_scene(protocol, scene) for scene in scenes}
     if lost := {scene.name: frames for scene in scenes if (frames := protocol.evaluation_targets.lost(scene))}:
         described["lost_targets"] = lost
-        _warn_of_lost_targets(lost)
+    for scene in scenes:
+        _warn_of_lost_targets(scene, lost.get(scene.name, []))
     if protocol.depth_ranges is None:
         described["resolved_depth_ranges"] = {scene.name: protocol.depth_range(scene, "evaluation") for scene in scenes}
     plain = json.loads(json.dumps(described))
@@ -153,11 +154,12 @@ def resolve(protocol: Protocol, scenes: Sequence[Scene]) -> dict[str, Any]:
     return {**plain, "sha256": hashlib.sha256(text.encode()).hexdigest()}
 
 
-def _warn_of_lost_targets(lost: Mapping[str, Sequence[int]]) -> None:
-    for scene, frames in lost.items():
+def _warn_of_lost_targets(scene: Scene, frames: Sequence[int]) -> None:
+    if frames and "lost targets" not in scene.told:
+        scene.told.add("lost targets")
         logger.warning(
             "%s: %d target frames of the protocol have no picture or no pose and are left out of all scores: %s",
-            scene,
+            scene.name,
             len(frames),
             ", ".join(map(str, frames)),
         )

@@ -196,8 +196,8 @@ class Scene:
     def _training_ids(self, raw: np.ndarray, index: int) -> np.ndarray:
         assert self.label_map is not None, "a scene with labels is made with a label map"
         ids = raw.astype(np.int64)
-        strangers = self.label_map.strangers(ids) if self.strict_labels and not self.told else []
-        if strangers:
+        strangers = self.label_map.strangers(ids) if self.strict_labels else []
+        if strangers and "strange labels" not in self.told:
             self.told.add("strange labels")
             logger.warning(
                 "%s: label ids that %s does not have, such as %d in %s; they count as no class; take the table that "
