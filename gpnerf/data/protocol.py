@@ -138,8 +138,8 @@ def resolve(protocol: Protocol, scenes: Sequence[Scene]) -> dict[str, Any]:
     """The protocol as plain JSON values with every target's source frames, and a SHA-256 over all of it.
 
     `resolved` holds scene -> [{"target": frame, "sources": [frame, ...]}, ...], by frame number; `lost_targets`, where
-    there are any, the targets by scene that it does not have, which a warning tells once; where the scenes tell near and
-    far, `resolved_depth_ranges` holds those of evaluation.
+    there are any, the targets by scene that it does not have (a warning tells them once); where the scenes tell near
+    and far, `resolved_depth_ranges` holds those of evaluation.
     """
     described = asdict(protocol)
     described["resolved"] = {scene.name: _resolve_scene(protocol, scene) for scene in scenes}
