@@ -107,7 +107,7 @@ def _photos(value: Array) -> Float[Tensor, "views 3 height width"]:
     if len(shape) != 4 or shape[1] != 3 or not shape[0] or min(shape[2:]) < _SMALLEST_SIDE:
         raise UserError(
             f"images: expected [n, height, width, 3] or [n, 3, height, width] of at least {_SMALLEST_SIDE} pixels a "
-            f"side, found {list(np.shape(value))}"
+            f"side, found {list(np.shape(value))}; repeat grey three times, show transparency on a colour"
         )
     if images.dtype == torch.uint8:
         return images.float() / 255

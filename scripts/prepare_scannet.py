@@ -27,17 +27,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from gpnerf.data.splits import read_split
 from gpnerf.errors import run_script
 from gpnerf.preparation.batch import Cells, prepare_scenes, refuse_faults, summary
-from gpnerf.preparation.scannet import ScanOptions, prepare_scan
+from gpnerf.preparation.scannet import MAPS, ScanOptions, prepare_scan
 from gpnerf.preparation.scans import bring_label_table, find_scans
 
-_MAPS = {"labels": "label-filt", "instances": "instance-filt"}
 _MOST_JOBS = 8  # unless told otherwise: more would wait for the disk
 
 
 def main() -> None:
     args = _arguments()
     size = (args.size[1], args.size[0]) if args.size else None
-    maps = tuple(folder for name, folder in _MAPS.items() if name not in args.without)
+    maps = tuple(folder for name, folder in MAPS.items() if name not in args.without)
     names = find_scans(args.scans, read_split(args.scenes) if args.scenes else None)
     args.out.mkdir(parents=True, exist_ok=True)
     bring_label_table(args.scans, args.out)
@@ -62,7 +61,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--stride", type=_count, default=1, help="take every N-th frame; frames keep their numbers")
     parser.add_argument("--size", type=_count, nargs=2, metavar=("W", "H"), help="shrink pictures to this size")
     parser.add_argument("--jobs", type=_count, default=_jobs(), help="scenes side by side (default here: %(default)s)")
-    parser.add_argument("--without", nargs="+", choices=tuple(_MAPS), default=(), help="archives that you do not have")
+    parser.add_argument("--without", nargs="+", choices=tuple(MAPS), default=(), help="archives that you do not have")
     return parser.parse_args()
 
 

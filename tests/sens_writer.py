@@ -56,8 +56,11 @@ def _shot(seed: int, pose: np.ndarray) -> Shot:
 
 
 def sens_bytes(frames: Sequence[Shot], *, version: int = 4, codes: tuple[int, int] = (2, 1), **changes: float) -> bytes:
-    """The content of a recording; `changes` replace numbers of the header by name."""
-    colour, depth = (cv2.imdecode(np.frombuffer(frames[0].jpeg, np.uint8), 1).shape[:2], frames[0].depth.shape)
+    """The content of a recording; `changes` replace numbers of the header by name.
+
+    `codes` are the format's numbers of colour and depth; a frame with an empty `jpeg` or `depth` has no code of it.
+    """
+    colour, depth = COLOUR, DEPTH
     header = {"height": colour[0], "width": colour[1], "shift": 1000.0, "count": len(frames), "name": 3} | changes
     cameras = [intrinsics(colour), np.eye(4), intrinsics(depth), np.eye(4)]
     parts = [struct.pack("<IQ", version, int(header["name"])), b"box"]
@@ -66,10 +69,27 @@ def sens_bytes(frames: Sequence[Shot], *, version: int = 4, codes: tuple[int, in
     parts += [struct.pack("<IIII", int(header["width"]), int(header["height"]), depth[1], depth[0])]
     parts += [struct.pack("<fQ", header["shift"], int(header["count"]))]
     for number, shot in enumerate(frames):
-        packed = zlib.compress(shot.depth.astype("<u2").tobytes())
+        picture, packed = _colour_code(shot, codes[0]), _depth_code(shot, codes[1])
         parts += [shot.pose.astype("<f4").tobytes(), struct.pack("<QQ", 33 * number, 33 * number + 1)]
-        parts += [struct.pack("<QQ", len(shot.jpeg), len(packed)), shot.jpeg, packed]
+        parts += [struct.pack("<QQ", len(picture), len(packed)), picture, packed]
     return b"".join([*parts, struct.pack("<Q", 0)])  # no readings of the gyroscope
+
+
+def _colour_code(shot: Shot, code: int) -> bytes:
+    if not shot.jpeg or code not in (0, 1):
+        return shot.jpeg
+    pixels = pixels_of(shot)
+    return pixels.tobytes() if code == 0 else png(np.ascontiguousarray(pixels[..., ::-1]))
+
+
+def _depth_code(shot: Shot, code: int) -> bytes:
+    content = shot.depth.astype("<u2").tobytes()
+    return content if code == 0 or not content else zlib.compress(content)
+
+
+def pixels_of(shot: Shot) -> np.ndarray:
+    """RGB of a frame's JPEG."""
+    return cv2.imdecode(np.frombuffer(shot.jpeg, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
 
 
 def write_archive(path: Path, members: Iterable[tuple[str | zipfile.ZipInfo, bytes]]) -> Path:
@@ -85,11 +105,13 @@ def png(values: np.ndarray) -> bytes:
     return cv2.imencode(".png", values)[1].tobytes()
 
 
-def write_scan(scans: Path, name: str = "scene0000_00", frames: Sequence[Shot] | None = None) -> Path:
-    """A scan as the download script leaves it: recording, labels, instances."""
+def write_scan(
+    scans: Path, name: str = "scene0000_00", frames: Sequence[Shot] | None = None, **recording: object
+) -> Path:
+    """A scan as the download script leaves it: recording (arguments of `sens_bytes`), labels, instances."""
     frames, folder = shots() if frames is None else frames, scans / name
     folder.mkdir(parents=True)
-    (folder / f"{name}.sens").write_bytes(sens_bytes(frames))
+    (folder / f"{name}.sens").write_bytes(sens_bytes(frames, **recording))
     for part, maps in (("label", [shot.labels for shot in frames]), ("instance", [shot.instances for shot in frames])):
         members = [(f"{part}-filt/", b""), *((f"{part}-filt/{k}.png", png(values)) for k, values in enumerate(maps))]
         write_archive(folder / f"{name}_2d-{part}-filt.zip", members)

@@ -75,7 +75,6 @@ SCANNET_FAULTS: list[tuple[str, Callable[[Path], object], list[str]]] = [
     ("color/2.jpg", cut_in_half, ["cannot be decoded"]),
     ("color/2.jpg", other_size, ["expected 64x48", "found 20x20"]),
     ("depth/2.png", cut_in_half, ["cannot be decoded"]),
-    ("label-filt/2.png", foreign_label, ["777", "scannetv2-labels.combined.tsv"]),
 ]
 
 
@@ -87,6 +86,21 @@ def test_scannet_faults(tmp_path: Path, file: str, fault: Callable[[Path], objec
     fault(folder / file)
     message = message_of(tmp_path, "scannet", folder.name)
     assert all(word in message for word in [str(folder / file), *words]), message
+
+
+def test_an_unknown_label_id_is_told_once_and_counts_as_no_class(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = write_scannet(tmp_path / "data" / "scannet" / "scene0000_00", frames=12)
+    table = write_label_table(folder.parent)
+    for number in (2, 3):
+        foreign_label(folder / "label-filt" / f"{number}.png")
+    [scene] = open_scenes(tmp_path, [folder.name], protocol_of("scannet"), FrameCache(0))
+    labels = [scene.labels(number) for number in (2, 3)]
+    assert all((one[:4, :4] == 20).all() and (one < 20).any() for one in labels)
+    [message] = [record.getMessage() for record in caplog.records]
+    path = folder / "label-filt" / "2.png"
+    assert message.startswith(f"{folder.name}: label ids that {table} does not have, such as 777 in {path}")
 
 
 def test_label_table_faults(tmp_path: Path) -> None:
@@ -139,7 +153,9 @@ def test_an_empty_colour_folder_and_a_folder_that_is_no_scene(tmp_path: Path) ->
     folder.mkdir(parents=True)
     assert f"{folder}: expected a scene with color/" in message_of(tmp_path, "scannet", folder.name)
     (folder / "color").mkdir()
-    assert "expected colour images N.jpg or N.png, found 0 files, none" in message_of(tmp_path, "scannet", folder.name)
+    assert "expected colour images N.jpg, N.jpeg or N.png, found 0 files, none" in message_of(
+        tmp_path, "scannet", folder.name
+    )
 
 
 def replace_line(path: Path, number: int, change: Callable[[list[str]], list[str]]) -> None:

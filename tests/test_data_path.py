@@ -225,12 +225,6 @@ def test_jpeg_files_have_pillows_values(tmp_path: Path, subsampling: str, height
         assert np.array_equal(decode_colour(path), iio.imread(path))
 
 
-def test_a_grey_jpeg_is_no_colour_image(tmp_path: Path) -> None:
-    iio.imwrite(tmp_path / "grey.jpg", smooth_image(np.random.default_rng(0), 20, 30)[..., 0])
-    with pytest.raises(UserError, match=r"grey\.jpg: expected an 8-bit RGB image, found uint8 of shape \(20, 30\)"):
-        decode_colour(tmp_path / "grey.jpg")
-
-
 @pytest.mark.parametrize("scale", [(0.25, 0.3), (1.0, 1.0), (2.0, 0.5)])
 def test_bytes_are_blurred_without_rounding(scale: tuple[float, float]) -> None:
     image = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tiny_scenes import SCANNET_TABLE
 from gpnerf.assembly import build_evaluation
 from gpnerf.assembly.evaluation import EvaluationRun
 from gpnerf.config import parse
+from gpnerf.metrics.perceptual import LpipsScorer
 
 pytest_plugins = ["run_fixtures"]
 pytestmark = pytest.mark.usefixtures("tiny_setting")
@@ -177,3 +179,17 @@ def test_evaluated_twice_gives_the_same_file(evaluated: Path, results: dict[str,
     evaluation(evaluated, "--render_stride", 1).run()
     repeated = json.loads((folder_of(evaluated) / "metrics.json").read_text())
     assert timeless(repeated) == timeless(results)
+
+
+def test_a_perceptual_network_is_made_only_where_the_protocol_lists_its_scores(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[object] = []
+    monkeypatch.setattr("gpnerf.evaluation.run.lpips_scorer", lambda device: made.append(device) or LpipsScorer(None))
+    run = evaluation(root, "--render_stride", 2)
+    colour_only = replace(run.source.protocol, metrics=("psnr", "ssim"))
+    results = replace(run, source=replace(run.source, protocol=colour_only)).run()
+    assert not made and set(results["overall"]) == {"psnr", "ssim"}
+    one_more = replace(colour_only, metrics=("psnr", "lpips_unscaled"))
+    replace(run, scenes=run.scenes[:1], source=replace(run.source, protocol=one_more)).run()
+    assert len(made) == 1

@@ -1,8 +1,10 @@
 """Class maps: reading ScanNet's table, closed and open maps."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny_scenes import SCANNET_TABLE, write_label_table
@@ -46,3 +48,15 @@ def test_table_columns_may_stand_in_any_order_and_with_others(tmp_path: Path) ->
     table = tmp_path / "table.tsv"
     table.write_text('nyu40id\tcount\tid\tcategory\n5\t9\t2\tchair "old"\n2\t1\t3\t\n')
     assert scannet_labels(table).to_train(np.array([[2, 3]])).tolist() == [[4, 1]]
+
+
+def test_an_empty_cell_means_no_class_and_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    table = tmp_path / "table.tsv"
+    table.write_text("id\tnyu40id\tcategory\n2\t5\tchair\n3\t\tthing\n4\tnan\tthing\n\t7\tthing\n5\t1.0\twall\n")
+    with caplog.at_level(logging.WARNING):
+        labels = scannet_labels(table)
+    assert labels.to_train(np.array([[2, 3, 4, 5, 0]])).tolist() == [[4, 20, 20, 0, 20]]
+    assert labels.strangers(np.array([[2, 3, 4, 5, 0]])) == []
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{table}: 3 rows have an empty id or nyu40id; such ids count as no class"
+    ]

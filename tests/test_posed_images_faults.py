@@ -187,4 +187,5 @@ def test_squeezed_photographs_are_the_ones_that_are_named(folder: Path, caplog: 
     write_transforms(folder, transforms)
     open_own(folder)
     [record] = caplog.records
-    assert "photographs of 24x32 are squeezed into 32x24; they are of several shapes" in record.getMessage()
+    said = record.getMessage()
+    assert f"such as {folder / 'images' / '1.png'} of 24x32 are squeezed into 32x24; photographs are of several" in said

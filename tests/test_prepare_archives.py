@@ -171,3 +171,12 @@ def test_no_archive_brings_the_reader_down(tmp_path: Path, data: st.DataObject) 
         assert str(path) in message and "\n" not in message
     outside = {name for name in contents(tmp_path) if name != "maps.zip" and not name.startswith("out/")}
     assert not outside
+
+
+def test_a_member_without_a_name_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "maps.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(zipfile.ZipInfo(""), b"picture")
+    for use in every_use(path, tmp_path):
+        with pytest.raises(UserError, match="found a file without a name"):
+            use()

@@ -11,11 +11,12 @@ from functools import partial
 from pathlib import Path
 from threading import Event
 
+import cv2
 import imageio.v3 as iio
 import numpy as np
 import pytest
 import torch
-from sens_writer import COLOUR, DEPTH, FRAMES, Shot, intrinsics, png, shots, write_archive, write_scan
+from sens_writer import COLOUR, DEPTH, FRAMES, Shot, intrinsics, pixels_of, png, shots, write_archive, write_scan
 from tiny_runs import REPOSITORY
 
 from gpnerf.data.labels import LABEL_TABLE, LabelMap, scannet_labels
@@ -113,9 +114,54 @@ def test_every_nth_frame_keeps_its_number_and_lost_ones_are_left_out(tmp_path: P
     scan = write_scan(tmp_path / "scans", frames=frames)
     cells = prepare(scan, tmp_path / "out", stride=2)
     names = sorted(path.name for path in (tmp_path / "out" / NAME).rglob("[0-9]*.*"))
-    assert names == sorted(["0.jpg", "0.txt", *["0.png"] * 3])
+    assert names == sorted(["0.jpg", "0.txt", "2.txt", "4.txt", *["0.png"] * 3])
     assert (cells["color"], cells["without pose"]) == (1, 2)
     assert (tmp_path / "out" / NAME / "color/0.jpg").read_bytes() == shots()[0].jpeg
+
+
+def test_a_frame_that_the_recorder_lost_keeps_its_place_in_the_scene(tmp_path: Path, label_map: LabelMap) -> None:
+    frames = [*shots()[:2], lost(shots()[2], -np.inf), shots()[3], replace(shots()[4], jpeg=b""), shots()[5]]
+    prepare(write_scan(tmp_path / "scans", frames=frames), tmp_path / "out")
+    scene = opened(tmp_path / "out" / NAME, COLOUR, label_map)
+    assert scene.numbers.tolist() == [0, 1, 3, 5] and scene.places.tolist() == [0, 1, 3, 5]
+
+
+@pytest.mark.parametrize("codes", [(0, 1), (1, 1), (2, 0)])
+@pytest.mark.parametrize("size", [None, SMALL])
+def test_every_code_of_colour_and_depth_gives_the_same_scene(
+    scan: Path, tmp_path: Path, label_map: LabelMap, codes: tuple[int, int], size: tuple[int, int] | None
+) -> None:
+    other = write_scan(tmp_path / "scans", frames=shots()[:3], codes=codes)
+    prepare(other, tmp_path / "out", size=size)
+    prepare(write_scan(tmp_path / "jpeg", frames=shots()[:3]), tmp_path / "same", size=size)
+    scene, expected = (opened(tmp_path / kind / NAME, size or COLOUR, label_map) for kind in ("out", "same"))
+    for index in range(3):
+        assert torch.equal(scene.depth(index), expected.depth(index))
+        # Only a shrunk JPEG is coded anew.
+        assert (scene.image(index) - expected.image(index)).abs().max() < (8 / 255 if size else 1e-6)
+
+
+def test_frames_without_depth_and_grey_colour_are_read(tmp_path: Path, label_map: LabelMap) -> None:
+    grey = cv2.imencode(".jpg", pixels_of(shots()[1])[..., 1])[1].tobytes()
+    frames = [shots()[0], replace(shots()[1], jpeg=grey), replace(shots()[2], depth=np.zeros((0, 0), np.uint16))]
+    cells = prepare(write_scan(tmp_path / "scans", frames=frames), tmp_path / "out", size=SMALL)
+    assert (cells["color"], cells["depth"]) == (3, 2)
+    scene = opened(tmp_path / "out" / NAME, SMALL, label_map)
+    assert scene.depth(2) is None and torch.allclose(scene.image(1)[0], scene.image(1)[2], atol=2 / 255)
+
+
+def test_a_recording_without_any_colour_is_refused(tmp_path: Path) -> None:
+    scan = write_scan(tmp_path / "scans", frames=[replace(shot, jpeg=b"") for shot in shots()])
+    with pytest.raises(UserError, match="expected colour, found none in all 6 posed frames"):
+        prepare(scan, tmp_path / "out")
+
+
+@pytest.mark.parametrize("maps", ["labels", "instances"])
+def test_a_missing_archive_comes_with_the_flag_that_does_without(tmp_path: Path, maps: str) -> None:
+    scan = write_scan(tmp_path / "scans", frames=shots()[:2])
+    (scan / f"{NAME}_2d-{maps[:-1]}-filt.zip").unlink()
+    with pytest.raises(UserError, match=rf"filt\.zip: expected the archive of {maps}.*--without {maps}"):
+        prepare(scan, tmp_path / "out")
 
 
 def test_a_recording_without_any_pose_is_refused(tmp_path: Path) -> None:

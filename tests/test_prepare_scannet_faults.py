@@ -45,7 +45,7 @@ SCAN_FAULTS: list[tuple[Callable[[Path], object], list[str]]] = [
     (lambda scan: (scan / f"{NAME}_2d-label-filt.zip").write_bytes(b"PK\3\4nothing"), ["whole zip archive"]),
     (lambda scan: change_sens(scan, sens_bytes(shots(), version=2)), ["version 4", "found version 2"]),
     (lambda scan: change_sens(scan, sens_bytes(shots())[:-900]), ["frame 5", "bytes"]),
-    (lambda scan: change_sens(scan, sens_bytes(shots(), codes=(0, 1))), ["jpeg", "found raw"]),
+    (lambda scan: change_sens(scan, sens_bytes(shots(), codes=(2, 2))), ["zlib_ushort", "found occi_ushort"]),
     (lambda scan: change_sens(scan, sens_bytes(shots(), width=96)), ["expected 40x32 or 96x64 pixels, found 80x64"]),
     (
         lambda scan: change_sens(scan, sens_bytes([*shots()[:1], replace(shots()[1], jpeg=b"GIF89a" * 9)])),

@@ -10,7 +10,15 @@ from jaxtyping import Float
 from gpnerf.camera_checks import pose_is_lost, require_pose
 from gpnerf.checking.findings import Finding, broken_files, mistake
 from gpnerf.checking.recording import Recording
-from gpnerf.data.files import SceneFiles, find_series, first_image_size, optional_series, parse_numbers, read_matrix
+from gpnerf.data.files import (
+    SceneFiles,
+    find_poses,
+    find_series,
+    first_image_size,
+    optional_series,
+    parse_numbers,
+    read_matrix,
+)
 from gpnerf.data.labels import CLASS_MAP_OF, CLASS_NAMES, LABEL_TABLE, LabelMap, label_map
 from gpnerf.data.posed_images import photographed_scene, read_photos
 from gpnerf.data.procedural.disk import camera_intrinsics
@@ -30,9 +38,10 @@ def record_scannet(folder: Path, name: str) -> Recording:
     Raises:
         UserError: there is no colour image that can be read.
     """
-    colour, numbers = find_series(folder / "color", "", (".jpg", ".png"))
+    colour, numbers = find_series(folder / "color", "", (".jpg", ".jpeg", ".png"))
     size = first_image_size(colour, numbers)
-    poses, faults = _each(numbers, lambda n: read_matrix(folder / "pose" / f"{n}.txt", f"pose of frame {n}"))
+    pose_files, _ = find_poses(folder / "pose")
+    poses, faults = _each(numbers, lambda n: read_matrix(pose_files.path(n), f"pose of frame {n}"))
     places = [(folder / part, "") for part in ("depth", "label-filt", "instance-filt")]
     files = SceneFiles(colour, *optional_series(name, numbers, *places))
     findings = broken_files(faults)
@@ -62,7 +71,7 @@ def record_replica(folder: Path, name: str) -> Recording:
     Raises:
         UserError: there is no colour image or no trajectory that can be read.
     """
-    colour, numbers = find_series(folder / "rgb", "rgb_", (".png", ".jpg"))
+    colour, numbers = find_series(folder / "rgb", "rgb_", (".png", ".jpg", ".jpeg"))
     size = first_image_size(colour, numbers)
     path = folder / "traj_w_c.txt"
     if not path.is_file():

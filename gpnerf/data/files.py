@@ -3,20 +3,27 @@
 import logging
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float
 
-from gpnerf.data.images import image_size
+from gpnerf.data.file_names import frames_by_name
+from gpnerf.data.images import PictureHeader, read_header
+from gpnerf.data.picture_notes import note_pictures, read_headers
 from gpnerf.errors import UserError
 
 logger = logging.getLogger(__name__)
 
+# What printf makes of NaN and inf under Linux and Windows, where Python's own `float` does not read it.
+_NOT_FINITE = re.compile(
+    r"([+-]?)(?:nan\(\w*\)|\d\.?#(?:ind|[qs]?nan)\w*|(?P<inf>\d\.?#inf\w*))", re.IGNORECASE | re.ASCII
+)
 _NAMED = 5  # files that a message names
 _READERS = 16
 
@@ -25,16 +32,20 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class FileSeries:
-    """The files `<folder>/<prefix><frame number><suffix>`; `missing` are the scene's frames that have none."""
+    """The files `<folder>/<prefix><frame number><suffix>`; `missing` are the scene's frames that have none.
+
+    `others` are the names of those frames whose files are named in another way (.JPG, leading zeros).
+    """
 
     folder: Path
     prefix: str
     suffix: str
     missing: frozenset[int] = frozenset()
+    others: Mapping[int, str] = field(default_factory=dict)
 
     def path(self, number: int) -> Path:
         """The file of one frame."""
-        return self.folder / f"{self.prefix}{number}{self.suffix}"
+        return self.folder / self.others.get(number, f"{self.prefix}{number}{self.suffix}")
 
 
 @dataclass(frozen=True)
@@ -59,15 +70,26 @@ class SceneFiles:
     instances: FileSeries | FileList | None = None
 
 
-def find_series(folder: Path, prefix: str, suffixes: tuple[str, ...]) -> tuple[FileSeries, list[int]]:
-    """The series of the first suffix that occurs in a folder, and its frame numbers; other names are passed over."""
+def find_series(folder: Path, prefix: str, endings: tuple[str, ...]) -> tuple[FileSeries, list[int]]:
+    """The colour files `<prefix><number><ending>` of a folder and their frame numbers, ascending.
+
+    Case and leading zeros do not count; of several files of a frame the ending listed first wins. Warnings name what is
+    left aside.
+    """
     names = _names(folder)
-    for suffix in suffixes:
-        if numbers := _numbers(names, prefix, suffix):
-            return FileSeries(folder, prefix, suffix), sorted(numbers)
-    expected = " or ".join(f"{prefix}N{suffix}" for suffix in suffixes)
-    found = f"{len(names)} files, none of such a name" if folder.is_dir() else "no such folder"
-    raise UserError(f"{folder}: expected colour images {expected}, found {found}; prepare the scene again")
+    found = frames_by_name(names, prefix, endings, folder)
+    if not found:
+        expected = f"{', '.join(f'{prefix}N{ending}' for ending in endings[:-1])} or {prefix}N{endings[-1]}"
+        some = f" such as {min(names)!r}" if names else ""
+        there = f"{len(names)} files{some}, none of such a name" if folder.is_dir() else "no such folder"
+        raise UserError(f"{folder}: expected colour images {expected}, found {there}; prepare the scene again")
+    return _series(folder, prefix, found), sorted(found)
+
+
+def find_poses(folder: Path) -> tuple[FileSeries, list[int]]:
+    """The pose files `<number>.txt` of a folder and their frame numbers, ascending; there may be none."""
+    found = frames_by_name(_names(folder), "", (".txt",), folder)
+    return _series(folder, "", found), sorted(found)
 
 
 def optional_series(scene: str, frames: Sequence[int], *places: tuple[Path, str]) -> list[FileSeries | None]:
@@ -94,15 +116,27 @@ def first_of(paths: Sequence[Path]) -> str:
 
 
 def parse_numbers(text: str, count: int, where: str) -> Float[np.ndarray, "numbers"]:
-    """`count` numbers separated by white space; `where` (file, line) opens the message if they are not there."""
+    """`count` numbers separated by white space; `where` (file, line) opens the message if they are not there.
+
+    inf and NaN are read as every C library writes them: -nan, nan(ind), -1.#IND, 1.#QNAN, 1.#INF.
+    """
     words = text.split()
     try:
-        numbers = np.array([float(word) for word in words])
+        numbers = np.array([_number(word) for word in words])
     except ValueError as error:
         raise UserError(f"{where}: expected {count} numbers, found text ({error}); export it again") from error
     if len(numbers) != count:
         raise UserError(f"{where}: expected {count} numbers, found {len(numbers)}; export it again")
     return numbers
+
+
+def _number(word: str) -> float:
+    try:
+        return float(word)
+    except ValueError:
+        if match := _NOT_FINITE.fullmatch(word):
+            return float(f"{match[1]}inf") if match["inf"] else float("nan")
+        raise
 
 
 def read_matrix(path: Path, what: str) -> Float[np.ndarray, "4 4"]:
@@ -129,13 +163,24 @@ def read_many(read: Callable[[int], T], numbers: Sequence[int]) -> list[T]:
 
 
 def first_image_size(series: FileSeries, numbers: list[int]) -> tuple[int, int]:
-    """(height, width) of the first file with a readable header, so that one broken file does not stop a scene."""
+    """(height, width) of the first file with a readable header, so that one broken file does not stop a scene.
+
+    A warning tells of what is unusual in this picture, or in the first of each other ending.
+    """
+    path, header = _first_readable(series, numbers)
+    others = {Path(series.others[n]).suffix: series.path(n) for n in reversed(numbers) if n in series.others}
+    others.pop(path.suffix, None)
+    note_pictures(series.folder, {path: header, **read_headers(list(others.values()))})
+    return header.size
+
+
+def _first_readable(series: FileSeries, numbers: list[int]) -> tuple[Path, PictureHeader]:
     for number in numbers[:-1]:
         try:
-            return image_size(series.path(number))
+            return series.path(number), read_header(series.path(number))
         except UserError:
             continue
-    return image_size(series.path(numbers[-1]))
+    return series.path(numbers[-1]), read_header(series.path(numbers[-1]))
 
 
 def rescale_intrinsics(matrix: Float[np.ndarray, "3 3"], scale: tuple[float, float]) -> Float[np.ndarray, "3 3"]:
@@ -148,15 +193,17 @@ def rescale_intrinsics(matrix: Float[np.ndarray, "3 3"], scale: tuple[float, flo
 
 
 def _optional(folder: Path, prefix: str, frames: frozenset[int]) -> FileSeries | None:
-    missing = frames.difference(_numbers(_names(folder), prefix, ".png"))
-    return None if missing == frames else FileSeries(folder, prefix, ".png", missing)
+    found = frames_by_name(_names(folder), prefix, (".png",), folder)
+    missing = frames.difference(found)
+    return None if missing == frames else _series(folder, prefix, found, missing)
+
+
+def _series(folder: Path, prefix: str, found: Mapping[int, str], missing: frozenset[int] = frozenset()) -> FileSeries:
+    endings = Counter(Path(name).suffix for name in found.values()).most_common(1)
+    suffix = endings[0][0] if endings else ".txt"
+    others = {number: name for number, name in found.items() if name != f"{prefix}{number}{suffix}"}
+    return FileSeries(folder, prefix, suffix, missing, others)
 
 
 def _names(folder: Path) -> list[str]:
     return os.listdir(folder) if folder.is_dir() else []  # noqa: PTH208 (a path for each of thousands is slow)
-
-
-def _numbers(names: Sequence[str], prefix: str, suffix: str) -> list[int]:
-    # A number has one spelling only (no leading zeros), so that it leads back to its file.
-    pattern = re.compile(re.escape(prefix) + r"(0|[1-9]\d*)" + re.escape(suffix))
-    return [int(match[1]) for name in names if (match := pattern.fullmatch(name))]

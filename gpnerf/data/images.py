@@ -1,42 +1,88 @@
 """Decoding and resizing of colour, depth and label images."""
 
+import io
 import math
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import imageio.v3 as iio
 import numpy as np
 from jaxtyping import Float, Shaped, UInt8
-from PIL import Image
+from PIL import ExifTags, Image
 
+from gpnerf.data.jpeg import decode_jpeg, is_jpeg
 from gpnerf.errors import UserError
+from gpnerf.storage import read_bytes, require_file
 
-# What Pillow, and imageio around it, raise for a damaged file or for one that states an impossible size.
-_UNREADABLE = (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError)
-_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
+# What Pillow, imageio around it and OpenCV raise for a damaged file or for one that states an impossible size.
+_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError, cv2.error)
+_REMEDY = "restore it or remove the frame"
+_RGB = "an RGB image"
+_UPRIGHT = 1  # EXIF's orientation of a picture that is shown as it is stored
+
+# Pillow's modes that are colours of 8 bits, and those with transparency.
+_COLOURS = ("1", "L", "P", "RGB", "CMYK", "YCbCr")
+_WITH_ALPHA = ("LA", "PA", "RGBA", "La", "RGBa")
+_DEPTH_BYTE = 24  # where a PNG file states its bits a channel
+
+
+@dataclass(frozen=True)
+class PictureHeader:
+    """What a picture's header tells: (height, width) in pixels as stored, whether there is transparency, and whether
+    EXIF asks viewers to turn or mirror it."""
+
+    size: tuple[int, int]
+    has_alpha: bool
+    is_turned: bool
+
+
+def read_header(path: Path) -> PictureHeader:
+    """The header of a picture file.
+
+    Raises:
+        UserError: it is no regular file, or no picture.
+    """
+    require_file(path, "an image", _REMEDY)
+    try:
+        with Image.open(path) as image:
+            has_exif = image.format == "JPEG" or "exif" in image.info  # elsewhere a search would decode the picture
+            turned = has_exif and image.getexif().get(ExifTags.Base.Orientation, _UPRIGHT) != _UPRIGHT
+            return PictureHeader((image.height, image.width), _has_alpha(image), turned)
+    except _UNREADABLE as error:
+        raise _unreadable(path, "an image", error) from error
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Height and width of an image file, from its header."""
-    try:
-        height, width = iio.improps(path).shape[:2]
-    except _UNREADABLE as error:
-        raise _unreadable(path, "an image", error) from error
-    return height, width
+    """Height and width of an image file as stored, from its header."""
+    return read_header(path).size
 
 
 def decode_colour(path: Path) -> UInt8[np.ndarray, "height width 3"]:
-    """RGB at the file's own size; an alpha channel is dropped."""
-    image = _decode(path, "an RGB image")
-    if image.ndim != 3 or image.shape[2] not in (3, 4) or image.dtype != np.uint8:
-        raise UserError(f"{path}: expected an 8-bit RGB image, found {_describe(image)}; export this frame again")
-    return np.ascontiguousarray(image[..., :3])
+    """RGB of a picture in any of its colour modes, at the file's own size and as its pixels are stored.
+
+    Grey is repeated, inks are turned into colours, 16 bits become 8, and what is transparent is shown on white. An
+    EXIF orientation is not obeyed: poses are those of stored pixels, as COLMAP reads them.
+
+    Raises:
+        UserError: there is no such file, it is damaged, or its values are no colours.
+    """
+    content = read_bytes(path, _RGB, _REMEDY)
+    try:
+        return decode_jpeg(content) if is_jpeg(content) else _decode_others(path, content)
+    except _UNREADABLE as error:
+        raise _unreadable(path, _RGB, error) from error
 
 
 def decode_map(path: Path) -> Shaped[np.ndarray, "height width"]:
     """A single-channel image of unsigned integers (depth in millimetres, raw label or instance ids)."""
-    image = _decode(path, "a single-channel image")
+    expected = "a single-channel image"
+    require_file(path, expected, _REMEDY)
+    try:
+        image = iio.imread(path)
+    except _UNREADABLE as error:
+        raise _unreadable(path, expected, error) from error
     if image.ndim != 2 or image.dtype.kind != "u":
         raise UserError(f"{path}: expected one channel of 8 or 16 bits, found {_describe(image)}; export it again")
     return image
@@ -77,30 +123,42 @@ def _kernel(sigma: float) -> Float[np.ndarray, "taps 1"]:
     return cv2.getGaussianKernel(max(1, size + 1 - size % 2), sigma, cv2.CV_32F)
 
 
-def _decode(path: Path, expected: str) -> Shaped[np.ndarray, "..."]:
-    # Pillow, which imageio uses, raises on a file that stops early; OpenCV would fill the rest with grey.
-    try:
-        jpeg = _whole_jpeg(path) if path.suffix == ".jpg" else None
-        return iio.imread(path) if jpeg is None else jpeg
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: expected {expected}, found no such file; restore it or remove the frame") from error
-    except _UNREADABLE as error:
-        raise _unreadable(path, expected, error) from error
+def _decode_others(path: Path, content: bytes) -> UInt8[np.ndarray, "height width 3"]:
+    """RGB by Pillow, which raises on a file that stops early."""
+    with Image.open(io.BytesIO(content)) as image:
+        if image.mode not in (*_COLOURS, *_WITH_ALPHA):
+            found = f"a {image.format} of mode {image.mode} (values that are no colours)"
+            raise UserError(f"{path}: expected {_RGB}, found {found}; export this frame again")
+        image.load()
+        if image.format == "PNG" and content[_DEPTH_BYTE] == 16:
+            return np.array(_on_white(_from_16_bits(content)))
+        return np.array(_on_white(image))
 
 
-def _whole_jpeg(path: Path) -> Shaped[np.ndarray, "..."] | None:
-    """A JPEG file that ends as it should, by OpenCV: Pillow's values in half its time. None for any other file."""
-    content = path.read_bytes()
-    if not (content.startswith(_JPEG_START) and content.endswith(_JPEG_END)):
-        return None
-    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if image is not None and image.ndim == 3 else image
+def _from_16_bits(content: bytes) -> Image.Image:
+    # Pillow would cut the lower byte off, not round.
+    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None or pixels.ndim != 3:
+        raise ValueError("16 bits in a form that OpenCV does not read")
+    order = cv2.COLOR_BGRA2RGBA if pixels.shape[-1] == 4 else cv2.COLOR_BGR2RGB
+    return Image.fromarray(cv2.cvtColor(((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8), order))
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    if not _has_alpha(image):
+        return image.convert("RGB")
+    colours = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), colours).convert("RGB")
+
+
+def _has_alpha(image: Image.Image) -> bool:
+    return image.mode in _WITH_ALPHA or "transparency" in image.info
 
 
 def _unreadable(path: Path, expected: str, error: Exception) -> UserError:
     found = f"a file of {path.stat().st_size} bytes that cannot be decoded" if path.exists() else "no such file"
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return UserError(f"{path}: expected {expected}, found {found} ({reason}); restore it or remove the frame")
+    return UserError(f"{path}: expected {expected}, found {found} ({reason}); {_REMEDY}")
 
 
 def _describe(image: np.ndarray) -> str:

@@ -1,6 +1,7 @@
 """Class maps: raw label ids of a data set to training ids, with class names."""
 
 import csv
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,11 +12,15 @@ from jaxtyping import Int, Int64
 
 from gpnerf.errors import UserError
 
+logger = logging.getLogger(__name__)
+
 LABEL_TABLE = "scannetv2-labels.combined.tsv"
 
 # Label files have 8 or 16 bits, so that a table over all their ids is small.
 _RAW_IDS = 2**16
 _UNKNOWN = -1
+_LARGEST = 2**53  # a float holds all whole numbers up to it
+_NO_CLASS = 0  # a nyu40 id that no class has
 
 # nyu40 id -> class, in the order of the 20 training ids of the ScanNet benchmark.
 _SCANNET_CLASSES = {
@@ -99,7 +104,8 @@ def label_map(class_map: str, table: Path) -> LabelMap:
 def scannet_labels(table: Path) -> LabelMap:
     """The 20 ScanNet benchmark classes: raw id -> nyu40 id by ScanNet's label table -> training id.
 
-    `table` is tab separated with columns `id` and `nyu40id`. Raw id 0 (not annotated) means ignore.
+    `table` is tab separated with columns `id` and `nyu40id`. Raw id 0 (not annotated) and ids whose nyu40id is empty
+    mean ignore.
     """
     ignore = len(_SCANNET_CLASSES)
     train_of_nyu40 = {nyu40: train for train, nyu40 in enumerate(_SCANNET_CLASSES)}
@@ -130,12 +136,26 @@ def _read_table(table: Path) -> dict[int, int]:
         missing = {"id", "nyu40id"} - set(rows.fieldnames or ())
         if missing:
             raise UserError(f"{table}: expected tab-separated columns 'id' and 'nyu40id', found {rows.fieldnames}")
-        return dict(_parse_row(table, rows.line_num, row) for row in rows)
+        numbered = [_parse_row(table, rows.line_num, row) for row in rows]
+    if empty := sum(None in pair for pair in numbered):
+        logger.warning("%s: %d rows have an empty id or nyu40id; such ids count as no class", table, empty)
+    return {raw: _NO_CLASS if nyu40 is None else nyu40 for raw, nyu40 in numbered if raw is not None}
 
 
-def _parse_row(table: Path, line: int, row: dict[str, str]) -> tuple[int, int]:
+def _parse_row(table: Path, line: int, row: dict[str, str | None]) -> tuple[int | None, int | None]:
     try:
-        return int(row["id"]), int(row["nyu40id"])
-    except (TypeError, ValueError) as error:
+        return _whole(row["id"]), _whole(row["nyu40id"])
+    except ValueError as error:
         found = {key: row[key] for key in ("id", "nyu40id")}
         raise UserError(f"{table}, line {line}: expected whole numbers, found {found}; get the table anew") from error
+
+
+def _whole(cell: str | None) -> int | None:
+    """The number of a cell, also where a spreadsheet made 5.0 of 5; None for an empty one."""
+    text = (cell or "").strip()
+    if not text or text.lower() == "nan":
+        return None
+    number = float(text)
+    if not (number.is_integer() and abs(number) < _LARGEST):
+        raise ValueError(text)
+    return int(number)

@@ -21,7 +21,7 @@ from gpnerf.errors import UserError
 logger = logging.getLogger(__name__)
 
 # To be raised whenever other pixels are made of the same files.
-_VERSION = 1
+_VERSION = 2
 
 
 def packed_path(scene: Scene, folder: Path) -> Path:

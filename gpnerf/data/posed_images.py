@@ -12,7 +12,7 @@ from gpnerf.data.colmap_files import find_model
 from gpnerf.data.files import FileList, SceneFiles, first_of, rescale_intrinsics
 from gpnerf.data.frames import ImageForm
 from gpnerf.data.labels import LabelMap
-from gpnerf.data.lens import Lens
+from gpnerf.data.picture_notes import note_pictures, read_headers
 from gpnerf.data.posed_photos import IMAGES, PosedPhoto, PosedPhotos, below_images, inside
 from gpnerf.data.scene import FrameCache, Scene
 from gpnerf.data.transforms import TRANSFORMS, read_transforms
@@ -54,7 +54,8 @@ def photographed_scene(
     photos = [found.photos[number] for number in numbers]
     lenses = tuple(photo.lens for photo in photos)
     plain = all(lens.is_pinhole and lens.size == lenses[0].size for lens in lenses)
-    _warn_of_squeezing(name, lenses, height, width)
+    _warn_of_squeezing(name, photos, height, width)
+    note_pictures(folder, read_headers([photo.path for photo in photos]))
     return Scene(
         name=name,
         files=_files(folder, name, found.photos),
@@ -112,7 +113,13 @@ def _files(folder: Path, name: str, photos: Sequence[PosedPhoto]) -> SceneFiles:
     named = [below_images(folder, photo.path) for photo in photos]
 
     def part(place: str) -> list[Path]:
-        return [inside(folder, f"{place}/{name.with_suffix('.png')}", str(folder)) for name in named]
+        plain, loud = (
+            [inside(folder, f"{place}/{name.with_suffix(ending)}", str(folder)) for name in named]
+            for ending in (".png", ".PNG")
+        )
+        return [
+            path if path.is_file() or not other.is_file() else other for path, other in zip(plain, loud, strict=True)
+        ]
 
     depth = [photo.depth or path for photo, path in zip(photos, part("depth"), strict=True)]
     return SceneFiles(
@@ -132,15 +139,16 @@ def _optional(name: str, paths: Sequence[Path]) -> FileList | None:
     return FileList(tuple(paths), missing)
 
 
-def _warn_of_squeezing(name: str, lenses: Sequence[Lens], height: int, width: int) -> None:
-    shapes = {
-        lens.size for lens in lenses if not 1 / _SQUEEZE <= lens.width / lens.height / (width / height) <= _SQUEEZE
-    }
-    if shapes:
+def _warn_of_squeezing(name: str, photos: Sequence[PosedPhoto], height: int, width: int) -> None:
+    """One warning that names the first photograph whose shape the image size changes, and what keeps it."""
+    ratios = [photo.lens.width / photo.lens.height / (width / height) for photo in photos]
+    squeezed = [photo for photo, ratio in zip(photos, ratios, strict=True) if max(ratio, 1 / ratio) > _SQUEEZE]
+    if squeezed:
         remedy = "--original_width and --original_height keep their shape"
-        if len({lens.width / lens.height for lens in lenses}) > 1:
-            remedy = "they are of several shapes, of which --original_width and --original_height keep one"
+        if len(set(ratios)) > 1:
+            remedy = "photographs are of several shapes, of which --original_width and --original_height keep one"
+        first = squeezed[0]
         logger.warning(
-            "%s: photographs of %s are squeezed into %dx%d; %s",
-            *(name, ", ".join(f"{w}x{h}" for h, w in sorted(shapes)[:_NAMED]), width, height, remedy),
+            "%s: photographs such as %s of %dx%d are squeezed into %dx%d; %s",
+            *(name, first.path, first.lens.width, first.lens.height, width, height, remedy),
         )

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -10,34 +11,12 @@ import numpy as np
 from jaxtyping import Bool, Float, Int64
 
 from gpnerf.data.scene import Scene
+from gpnerf.data.targets import FrameRule, indices_of
 from gpnerf.data.view_selection import draw_from_pool, nearest, pose_distances, released_distances
 from gpnerf.errors import UserError
 from gpnerf.structures import Compat
 
-
-@dataclass(frozen=True)
-class FrameRule:
-    """Frames of a scene: places [start:stop:step] of its order, the first `count`; or frame numbers by scene."""
-
-    start: int = 0
-    stop: int | None = None
-    step: int = 1
-    count: int | None = None
-    frames: Mapping[str, tuple[int, ...]] | None = None
-
-    def indices(self, scene: Scene) -> list[int]:
-        """Places in the scene's order; an error when there are none or a listed frame is missing."""
-        if self.frames is None:
-            chosen = list(range(len(scene)))[self.start : self.stop : self.step][: self.count]
-        else:
-            chosen = indices_of(scene, self.frames.get(scene.name, ()))
-        if not chosen:
-            rule = f"[{self.start}:{self.stop}:{self.step}]" if self.frames is None else "the protocol's list"
-            raise UserError(
-                f"{scene.name}: expected target frames {rule}, found none among {len(scene)} usable frames; "
-                "export more frames or name another protocol with --protocol"
-            )
-        return chosen
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -54,9 +33,9 @@ class Protocol:
     """Everything that a number depends on besides the model; read from JSON by `load_protocol`.
 
     `source_rule`: "nearest" (smallest pose distance), "released" (the released program's draw) or "listed"
-    (`listed_sources`: scene -> target frame -> source frames). A source is at least `min_index_gap` places from its
-    target. `compat` "release" reads images and intrinsics as the released program does. An empty list of scenes stands
-    for every scene of the data set; without `depth_ranges` each scene tells its own.
+    (`listed_sources`: scene -> target frame -> source frames). A source is at least `min_index_gap` places of the
+    recording from its target. `compat` "release" reads images and intrinsics as the released program does. An empty
+    list of scenes stands for every scene of the data set; without `depth_ranges` each scene tells its own.
     """
 
     name: str
@@ -127,7 +106,8 @@ class Protocol:
             return self._listed(scene, int(scene.numbers[target]))
         allowed = self.allowed_sources(scene, target, targets if self.exclude_evaluation_targets else [])
         if self.source_rule == "released":
-            state = np.random.RandomState(position)  # the legacy generator: the released choice hangs on it
+            place = self.evaluation_targets.wanted(scene).index(int(scene.numbers[target]))
+            state = np.random.RandomState(place)  # the legacy generator: the released choice hangs on it
             return draw_from_pool(self.distances(scene, target), allowed, self.num_source_views, state).tolist()
         return nearest(self.distances(scene, target), allowed, self.num_source_views).tolist()
 
@@ -138,7 +118,7 @@ class Protocol:
 
     def allowed_sources(self, scene: Scene, target: int, held_out: Sequence[int]) -> Bool[np.ndarray, "frames"]:
         """The frames that may serve a target: none that is too near in the order, none of `held_out`."""
-        allowed = np.abs(np.arange(len(scene)) - target) >= self.min_index_gap
+        allowed = np.abs(scene.places - scene.places[target]) >= self.min_index_gap
         allowed[list(held_out)] = False
         if (found := int(allowed.sum())) < self.num_source_views:
             raise UserError(
@@ -156,30 +136,35 @@ class Protocol:
         return indices_of(scene, sources)
 
 
-def indices_of(scene: Scene, frames: Sequence[int]) -> list[int]:
-    """Places of frame numbers in a scene's order."""
-    place = {int(number): index for index, number in enumerate(scene.numbers)}
-    missing = [frame for frame in frames if frame not in place]
-    if missing:
-        raise UserError(
-            f"{scene.name}: expected frame {missing[0]}, which the protocol lists, found no such usable frame"
-        )
-    return [place[frame] for frame in frames]
-
-
 def resolve(protocol: Protocol, scenes: Sequence[Scene]) -> dict[str, Any]:
     """The protocol as plain JSON values with every target's source frames, and a SHA-256 over all of it.
 
-    `resolved` holds scene -> [{"target": frame, "sources": [frame, ...]}, ...], by frame number; where the scenes tell
-    near and far, `resolved_depth_ranges` holds those of evaluation.
+    `resolved` holds scene -> [{"target": frame, "sources": [frame, ...]}, ...], by frame number; `lost_targets`, where
+    there are any, the targets by scene that it does not have (a warning tells them once); where the scenes tell near
+    and far, `resolved_depth_ranges` holds those of evaluation.
     """
     described = asdict(protocol)
     described["resolved"] = {scene.name: _resolve_scene(protocol, scene) for scene in scenes}
+    if lost := {scene.name: frames for scene in scenes if (frames := protocol.evaluation_targets.lost(scene))}:
+        described["lost_targets"] = lost
+    for scene in scenes:
+        _warn_of_lost_targets(scene, lost.get(scene.name, []))
     if protocol.depth_ranges is None:
         described["resolved_depth_ranges"] = {scene.name: protocol.depth_range(scene, "evaluation") for scene in scenes}
     plain = json.loads(json.dumps(described))
     text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
     return {**plain, "sha256": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def _warn_of_lost_targets(scene: Scene, frames: Sequence[int]) -> None:
+    if frames and "lost targets" not in scene.told:
+        scene.told.add("lost targets")
+        logger.warning(
+            "%s: %d target frames of the protocol have no picture or no pose and are left out of all scores: %s",
+            scene.name,
+            len(frames),
+            ", ".join(map(str, frames)),
+        )
 
 
 def _resolve_scene(protocol: Protocol, scene: Scene) -> list[dict[str, Any]]:

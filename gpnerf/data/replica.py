@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from gpnerf.camera_checks import require_pose
+from gpnerf.data.file_names import recorded_frames, warn_without_picture
 from gpnerf.data.files import (
     SceneFiles,
     find_series,
@@ -36,15 +37,20 @@ def replica_scene(
 ) -> Scene:
     """Open `folder` = one sequence: rgb/, traj_w_c.txt and, if there, depth/, semantic_class/, semantic_instance/.
 
-    Line N of the trajectory (from 0) is the camera-to-world pose of rgb_N. `compat` "release" takes the released
-    program's intrinsics and nearest neighbour.
+    Line N of the trajectory (from 0) is the camera-to-world pose of rgb_N; frames whose picture is missing keep their
+    places in the order. `compat` "release" takes the released program's intrinsics, nearest neighbour and order, from
+    which such frames are missing.
 
     Raises:
         UserError: files are missing, a pose is none, or the pictures are not of the camera's shape.
     """
     if not (folder / "rgb").is_dir():
         raise UserError(f"{folder}: expected a sequence with rgb/ and traj_w_c.txt, found no folder rgb/")
-    colour, numbers = find_series(folder / "rgb", "rgb_", (".png", ".jpg"))
+    colour, numbers = find_series(folder / "rgb", "rgb_", (".png", ".jpg", ".jpeg"))
+    trajectory = folder / "traj_w_c.txt"
+    lines = _trajectory_lines(trajectory, numbers)
+    with_lost = recorded_frames(numbers, range(len(lines)))
+    warn_without_picture(name, sorted(set(with_lost).difference(numbers)))
     file_size = first_image_size(colour, numbers)
     require_shape(file_size, folder / "rgb")
     released = compat == "release"
@@ -60,12 +66,13 @@ def replica_scene(
         files=SceneFiles(colour, *optional_series(name, numbers, *places)),
         numbers=np.array(numbers),
         intrinsics=np.tile(intrinsics, (len(numbers), 1, 1)),
-        cam_to_world=_read_trajectory(folder / "traj_w_c.txt", numbers),
+        cam_to_world=np.stack([_parse_pose(lines[number], number, trajectory) for number in numbers]),
         file_size=file_size,
         form=ImageForm(height, width, (width / file_size[1], height / file_size[0]), centred=not released),
         label_map=label_map,
         strict_labels=False,
         cache=cache,
+        with_lost=() if released else tuple(with_lost),
     )
 
 
@@ -82,9 +89,9 @@ def require_shape(file_size: tuple[int, int], where: Path) -> None:
         )
 
 
-def _read_trajectory(path: Path, numbers: list[int]) -> Float[np.ndarray, "frames 4 4"]:
+def _trajectory_lines(path: Path, numbers: list[int]) -> list[str]:
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text().rstrip().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         found = "a file that is no text" if path.is_file() else "no such file"
         raise UserError(f"{path}: expected one pose of 16 numbers a line, found {found}; get it again") from error
@@ -92,7 +99,7 @@ def _read_trajectory(path: Path, numbers: list[int]) -> Float[np.ndarray, "frame
         raise UserError(
             f"{path}: expected a line for frame {max(numbers)}, found {len(lines)} lines; take the whole file"
         )
-    return np.stack([_parse_pose(lines[number], number, path) for number in numbers])
+    return lines
 
 
 def _parse_pose(line: str, number: int, path: Path) -> Float[np.ndarray, "4 4"]:

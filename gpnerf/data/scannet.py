@@ -7,8 +7,11 @@ import numpy as np
 from jaxtyping import Float, Float64
 
 from gpnerf.camera_checks import is_off_middle, other_size, pose_is_lost, require_intrinsics, require_pose, shape_fault
+from gpnerf.data.file_names import recorded_frames, warn_without_picture
 from gpnerf.data.files import (
+    FileSeries,
     SceneFiles,
+    find_poses,
     find_series,
     first_image_size,
     first_of,
@@ -43,16 +46,22 @@ def scannet_scene(
 ) -> Scene:
     """Open `folder` = sceneXXXX_YY with color/, pose/, intrinsic/ and, if there, depth/, label-filt/, instance-filt/.
 
-    Frames whose pose is lost (inf, NaN or zeros) are dropped. `frame_order` is "numeric" or "lexicographic" (by file
-    name, as the released program sorts); `compat` "release" takes its intrinsics, blur and nearest neighbour.
+    Frames whose pose is lost (inf, NaN or zeros) are dropped; they and frames without a picture keep their places in
+    the order. `frame_order` is "numeric" or "lexicographic" (by frame number as text, as the released program sorts);
+    `compat` "release" takes its intrinsics, blur and nearest neighbour, and its order, from which lost frames are
+    missing.
 
     Raises:
         UserError: files are missing, a pose is none, or the intrinsics are not those of such pictures.
     """
     if not (folder / "color").is_dir():
         raise UserError(f"{folder}: expected a scene with color/, pose/ and intrinsic/, found no folder color/")
-    colour, numbers = find_series(folder / "color", "", (".jpg", ".png"))
-    poses = _usable_poses(folder, name, sorted(numbers, key=str if frame_order == "lexicographic" else int))
+    colour, numbers = find_series(folder / "color", "", (".jpg", ".jpeg", ".png"))
+    pose_files, posed = find_poses(folder / "pose")
+    order = str if frame_order == "lexicographic" else int
+    poses = _usable_poses(pose_files, name, sorted(numbers, key=order))
+    with_lost = sorted(recorded_frames(numbers, posed), key=order)
+    _warn_without_picture(pose_files, name, sorted(set(with_lost).difference(numbers)))
     file_size = first_image_size(colour, list(poses))
     released = compat == "release"
     path = folder / "intrinsic" / "intrinsic_color.txt"
@@ -75,6 +84,7 @@ def scannet_scene(
         label_map=label_map,
         strict_labels=not released,
         cache=cache,
+        with_lost=() if released else tuple(with_lost),
     )
 
 
@@ -109,19 +119,28 @@ def read_intrinsics(
     return matrix
 
 
-def _usable_poses(folder: Path, name: str, numbers: list[int]) -> dict[int, Float[np.ndarray, "4 4"]]:
-    paths = {n: folder / "pose" / f"{n}.txt" for n in numbers}
-    read = read_many(lambda n: read_matrix(paths[n], f"camera-to-world pose of frame {n}"), numbers)
-    poses = dict(zip(numbers, read, strict=True))
+def _usable_poses(files: FileSeries, name: str, numbers: list[int]) -> dict[int, Float[np.ndarray, "4 4"]]:
+    poses = _read_poses(files, numbers)
     lost = [n for n, pose in poses.items() if pose_is_lost(pose)]
     if len(lost) == len(poses):
-        raise UserError(f"{folder / 'pose'}: expected poses, found inf, NaN or zeros in all {len(lost)}; {_EXPORT}")
+        raise UserError(f"{files.folder}: expected poses, found inf, NaN or zeros in all {len(lost)}; {_EXPORT}")
     if lost:
         logger.warning(
             "%s: dropped %d of %d frames, whose poses hold inf, NaN or zeros: %s",
             name,
             len(lost),
             len(poses),
-            first_of([paths[n] for n in lost]),
+            first_of([files.path(n) for n in lost]),
         )
-    return {n: require_pose(pose, str(paths[n]), _EXPORT) for n, pose in poses.items() if n not in set(lost)}
+    left = set(poses).difference(lost)
+    return {n: require_pose(pose, str(files.path(n)), _EXPORT) for n, pose in poses.items() if n in left}
+
+
+def _warn_without_picture(files: FileSeries, name: str, frames: list[int]) -> None:
+    poses = _read_poses(files, frames)
+    warn_without_picture(name, [n for n, pose in poses.items() if not pose_is_lost(pose)])
+
+
+def _read_poses(files: FileSeries, numbers: list[int]) -> dict[int, Float[np.ndarray, "4 4"]]:
+    read = read_many(lambda n: read_matrix(files.path(n), f"camera-to-world pose of frame {n}"), numbers)
+    return dict(zip(numbers, read, strict=True))

@@ -1,8 +1,10 @@
 """A posed scene on disk whose frames are decoded when they are asked for."""
 
+import logging
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,8 @@ from gpnerf.data.lens import Lens
 from gpnerf.data.packed import PackedFrames
 from gpnerf.errors import UserError
 from gpnerf.structures import Cameras
+
+logger = logging.getLogger(__name__)
 
 _MILLIMETRES = 1e-3
 _WHITE = 255.0
@@ -57,11 +61,13 @@ class Scene:
     """The frames of a scene in the protocol's order, with their cameras.
 
     Indices are places in the order; `numbers` are the frame numbers in the file names. `file_size` is the
-    (height, width) of every colour file; `strict_labels` makes a raw id outside a closed label map an error.
+    (height, width) of every colour file; `strict_labels` warns once of raw ids outside a closed label map.
     `instance_map` is there where instances are wanted. `intrinsics` are for the image size. `lenses` are there, one for
     each frame, where photographs are distorted or of several sizes. `depth_range` is near and far (metres) where the
     scene itself tells, and `depth_unit` metres a step of its depth files. `evaluation_frames` are the frame numbers
     that the data set itself wants rendered; none: the protocol's. `packed` holds frames that are read already.
+    `with_lost` are the numbers of all frames of the recording in the same order where some of them cannot be used.
+    `told` are the warnings of this scene that need not be repeated.
     """
 
     name: str
@@ -80,9 +86,22 @@ class Scene:
     depth_unit: float = _MILLIMETRES
     evaluation_frames: tuple[int, ...] = ()
     packed: PackedFrames | None = None
+    with_lost: tuple[int, ...] = ()
+    told: set[str] = field(default_factory=set)
 
     def __len__(self) -> int:
         return len(self.numbers)
+
+    @property
+    def recorded(self) -> tuple[int, ...]:
+        """The numbers of all frames of the recording, in the protocol's order, also of those that cannot be used."""
+        return self.with_lost or tuple(self.numbers.tolist())
+
+    @cached_property
+    def places(self) -> Int64[np.ndarray, "frames"]:
+        """The place of each frame in the recording."""
+        place = {number: index for index, number in enumerate(self.recorded)}
+        return np.array([place[number] for number in self.numbers.tolist()], dtype=np.int64)
 
     @property
     def has_labels(self) -> bool:
@@ -189,10 +208,15 @@ class Scene:
         assert self.label_map is not None, "a scene with labels is made with a label map"
         ids = raw.astype(np.int64)
         strangers = self.label_map.strangers(ids) if self.strict_labels else []
-        if strangers:
-            raise UserError(
-                f"{self.path('labels', index)}: found label id {strangers[0]}, expected ids of "
-                f"{self.label_map.source}; take the table that belongs to these labels, or add the id to it"
+        if strangers and "strange labels" not in self.told:
+            self.told.add("strange labels")
+            logger.warning(
+                "%s: label ids that %s does not have, such as %d in %s; they count as no class; take the table that "
+                "belongs to these labels, or add the ids to it (scripts/check_data.py lists them)",
+                self.name,
+                self.label_map.source,
+                strangers[0],
+                self.path("labels", index),
             )
         return self.label_map.to_train(ids).astype(np.int16)
 

@@ -26,7 +26,7 @@ from gpnerf.evaluation.report import worst_views
 from gpnerf.evaluation.results import SCENE_SUFFIX, Scores, assemble, environment, prepare, write_results
 from gpnerf.evaluation.view import ViewResult, ViewSettings, evaluate_view
 from gpnerf.metrics.panoptic import SegmentOverlaps
-from gpnerf.metrics.perceptual import LpipsScorer, lpips_scorer
+from gpnerf.metrics.perceptual import LPIPS_METRICS, LpipsScorer, lpips_scorer
 from gpnerf.metrics.segmentation import SegmentationScores
 from gpnerf.models.gpnerf import GPNeRF
 
@@ -76,7 +76,7 @@ def evaluate(
     content of `metrics.json`. Scores of single views are also appended to `views.jsonl`, scene after scene.
     """
     described = resolve(protocol, scenes)
-    lpips = lpips_scorer(device)
+    lpips = lpips_scorer(device) if LPIPS_METRICS.intersection(protocol.metrics) else LpipsScorer(None)
     if context.is_main:
         prepare(settings.folder)
     context.barrier()

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 logger = logging.getLogger(__name__)
 
+LPIPS_METRICS = frozenset({"lpips", "lpips_unscaled"})  # what `LpipsScorer.score` gives
 _TIMEOUT = 5.0  # seconds for the server to answer; a machine without a network must not wait long
 
 

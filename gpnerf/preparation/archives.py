@@ -28,7 +28,7 @@ def file_members(archive: zipfile.ZipFile, path: Path) -> list[zipfile.ZipInfo]:
         UserError: a member is a link or another special file, is packed in an unusual way, or its name leads out of
             the folder.
     """
-    members = [member for member in archive.infolist() if not member.is_dir()]
+    members = [member for member in archive.infolist() if not member.filename.endswith("/")]
     for member in members:
         if fault := _fault(member):
             raise UserError(
@@ -108,6 +108,8 @@ def _fault(member: zipfile.ZipInfo) -> str:
     kind, name = stat.S_IFMT(member.external_attr >> 16), PurePosixPath(member.filename)
     if kind not in (0, stat.S_IFREG):
         return "a link or special file"
+    if not member.filename:
+        return "a file without a name"
     # `orig_filename` still has what Python cuts off at a zero byte; a backslash or a drive is a path on Windows.
     if name.is_absolute() or ".." in name.parts or any(sign in member.orig_filename for sign in ("\\", "\0", ":")):
         return "a name that leads elsewhere"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Shaped, UInt8
 from PIL import Image
 
 from gpnerf.data.images import blur_and_resize, decode_colour, decode_map, resize_nearest
@@ -51,11 +51,16 @@ def shrink_map(path: Path, size: tuple[int, int]) -> None:
 
 
 def shrink_colour(path: Path, size: tuple[int, int]) -> None:
-    """Shrink a JPEG file in its place, hardly any loss added by the new code."""
+    """Shrink a JPEG or PNG file in its place, hardly any loss added by a new JPEG code."""
     image = decode_colour(path)
     scale = (size[1] / image.shape[1], size[0] / image.shape[0])
     small = blur_and_resize(image, *size, scale).round().astype(np.uint8)
-    _save(path, cv2.cvtColor(small, cv2.COLOR_RGB2BGR), _JPEG)
+    save_colour(path, small)
+
+
+def save_colour(path: Path, image: UInt8[np.ndarray, "height width 3"]) -> None:
+    """Write RGB as the path's ending says, PNG or JPEG of the best quality."""
+    _save(path, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), _JPEG if path.suffix == ".jpg" else ())
 
 
 def is_larger(size: tuple[int, ...], other: tuple[int, int]) -> bool:

@@ -17,14 +17,17 @@ from gpnerf.data.scene import FrameCache
 from gpnerf.errors import UserError
 from gpnerf.preparation.archives import read_pictures
 from gpnerf.preparation.batch import Cells, until
-from gpnerf.preparation.pictures import is_larger, keep_picture, save_map, shrink_colour, shrink_map
+from gpnerf.preparation.pictures import is_larger, keep_picture, save_colour, save_map, shrink_colour, shrink_map
 from gpnerf.preparation.record import Record, check_record
-from gpnerf.preparation.sens import SensFile, SensFrame, open_sens, read_codes, unpack_depth
+from gpnerf.preparation.sens import SensFile, SensFrame, open_sens, read_codes, unpack_colour, unpack_depth
+from gpnerf.storage import require_file
 
-# A scene's folder of maps -> the ending of the archive that they come from.
+# What the user calls the maps -> their folder of a scene; that -> the ending of the archive that they come from.
+MAPS = {"labels": "label-filt", "instances": "instance-filt"}
 ARCHIVES = {"label-filt": "_2d-label-filt.zip", "instance-filt": "_2d-instance-filt.zip"}
 
 _SENSOR_PARTS = ("color", "depth", "pose")
+_ENDINGS = {"raw": ".png", "png": ".png", "jpeg": ".jpg"}  # of colour by its code
 _BYTES_PER_ID = 2
 _PNG_BYTES = 65_536  # besides the pixels, for a code that does not compress
 
@@ -41,8 +44,9 @@ class ScanOptions:
 def prepare_scan(scan: Path, out: Path, options: ScanOptions, stop: Event) -> Cells:
     """Write `scan` = sceneXXXX_YY with its .sens and archives to `out`/sceneXXXX_YY; the scene's line of the table.
 
-    Frames keep their numbers; those whose pose is lost are left out. The folder appears when it is complete
-    and has been opened as a scene; one that is there already is held against its record and kept.
+    Frames keep their numbers. Of those whose pose is lost, or that have no colour, only the pose is written: they keep
+    their places in the recording. The folder appears when it is complete and has been opened as a scene; one that is
+    there already is held against its record and kept.
 
     Raises:
         UserError: a file is missing, damaged or unsafe, a camera is none, or the folder was made with other options.
@@ -53,7 +57,7 @@ def prepare_scan(scan: Path, out: Path, options: ScanOptions, stop: Event) -> Ce
         return check_record(folder, asdict(options), parts).cells("was there")
     sens = open_sens(scan / f"{scan.name}.sens")
     chosen = sens.frames[:: options.stride]
-    frames = _tracked(sens, chosen)
+    frames = _usable(sens, chosen)
     _check_intrinsics(sens)
     shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
     try:
@@ -63,10 +67,12 @@ def prepare_scan(scan: Path, out: Path, options: ScanOptions, stop: Event) -> Ce
         for part in options.maps:  # first: what they lack is found sooner than what the recording lacks
             writer.maps(part, scan / f"{scan.name}{ARCHIVES[part]}")
         writer.cameras()
+        writer.poses(chosen)
         writer.frames_of_sensor()
-        _verify(partial, scan.name, [frame.number for frame in frames])
+        _verify(partial, scan.name, frames)
         height, width = options.size or sens.colour_size
-        record = Record.of(partial, asdict(options), parts, len(chosen) - len(frames), f"{width}x{height}")
+        lost = sum(pose_is_lost(frame.cam_to_world) for frame in chosen)
+        record = Record.of(partial, asdict(options), parts, lost, f"{width}x{height}")
         record.write(partial)
         partial.rename(folder)
     finally:
@@ -74,13 +80,16 @@ def prepare_scan(scan: Path, out: Path, options: ScanOptions, stop: Event) -> Ce
     return record.cells("written")
 
 
-def _tracked(sens: SensFile, chosen: Sequence[SensFrame]) -> tuple[SensFrame, ...]:
-    """The frames where the camera was not lost."""
-    frames = tuple(frame for frame in chosen if not pose_is_lost(frame.cam_to_world))
-    if not frames:
+def _usable(sens: SensFile, chosen: Sequence[SensFrame]) -> tuple[SensFrame, ...]:
+    """The frames with a pose and colour."""
+    posed = [frame for frame in chosen if not pose_is_lost(frame.cam_to_world)]
+    if not posed:
         raise UserError(f"{sens.path}: expected poses, found inf, NaN or zeros in all {len(chosen)}; leave it out")
-    for frame in frames:
+    for frame in posed:
         require_pose(frame.cam_to_world, f"{sens.path}, frame {frame.number}", "leave the scan out")
+    frames = tuple(frame for frame in posed if frame.colour_bytes)
+    if not frames:
+        raise UserError(f"{sens.path}: expected colour, found none in all {len(posed)} posed frames; leave it out")
     return frames
 
 
@@ -106,20 +115,34 @@ class _Writer:
             found, limit = (f"{width}x{height}" for height, width in (self.size, colour))
             raise UserError(f"{self.sens.path}: expected a --size of at most its colour's {limit}, found {found}")
 
+    def poses(self, frames: Sequence[SensFrame]) -> None:
+        """The poses of these frames, lost ones among them."""
+        for frame in frames:
+            _save_matrix(self.folder / "pose" / f"{frame.number}.txt", frame.cam_to_world)
+
     def frames_of_sensor(self) -> None:
-        """Colour, depth and pose."""
+        """Colour and, where there is any, depth."""
         codes = read_codes(self.sens, self.frames)
         bar = tqdm(codes, desc=self.sens.path.stem, total=len(self.frames), unit="frame", leave=False)
         for frame, colour, depth in until(self.stop, bar):
-            picture = self.folder / "color" / f"{frame.number}.jpg"
-            keep_picture(picture, colour, [self.sens.colour_size], f"{self.sens.path}, frame {frame.number}")
-            if self.size:
-                shrink_colour(picture, self.size)
-            save_map(self.folder / "depth" / f"{frame.number}.png", unpack_depth(self.sens, frame, depth), self.size)
-            _save_matrix(self.folder / "pose" / f"{frame.number}.txt", frame.cam_to_world)
+            self._colour(frame, colour)
+            if depth:
+                path = self.folder / "depth" / f"{frame.number}.png"
+                save_map(path, unpack_depth(self.sens, frame, depth), self.size)
+
+    def _colour(self, frame: SensFrame, code: bytes) -> None:
+        path = self.folder / "color" / f"{frame.number}{_ENDINGS[self.sens.colour_code]}"
+        if self.sens.colour_code == "raw":
+            save_colour(path, unpack_colour(self.sens, frame, code))
+        else:
+            keep_picture(path, code, [self.sens.colour_size], f"{self.sens.path}, frame {frame.number}")
+        if self.size:
+            shrink_colour(path, self.size)
 
     def maps(self, part: str, archive: Path) -> None:
         """Labels or instances."""
+        flag = next(flag for flag, folder in MAPS.items() if folder == part)
+        require_file(archive, f"the archive of {flag}", f"download it, or do without it with --without {flag}")
         sizes = {self.sens.colour_size, self.sens.depth_size}
         largest = max(height * width for height, width in sizes) * _BYTES_PER_ID + _PNG_BYTES
         pictures = read_pictures(archive, part, {frame.number for frame in self.frames}, largest)
@@ -148,9 +171,12 @@ def _save_matrix(path: Path, matrix: Float[np.ndarray, "4 4"]) -> None:
     path.write_text("\n".join(rows) + "\n")
 
 
-def _verify(folder: Path, name: str, numbers: list[int]) -> None:
-    """The reader finds every frame, with depth."""
+def _verify(folder: Path, name: str, frames: Sequence[SensFrame]) -> None:
+    """The reader finds every frame, with depth where the recording has it."""
     scene = scannet_scene(folder, name=name, height=1, width=1, label_map=None, cache=FrameCache(0))
-    depth = scene.files.depth
-    if scene.numbers.tolist() != numbers or depth is None or depth.missing:
-        raise UserError(f"{folder}: expected {len(numbers)} frames with depth, found {len(scene)}; is the disk sound?")
+    found = [scene.path("depth", index) is not None for index in range(len(scene))]
+    if scene.numbers.tolist() != [frame.number for frame in frames] or found != [bool(f.depth_bytes) for f in frames]:
+        raise UserError(
+            f"{folder}: expected {len(frames)} frames with their depth, found {len(scene)}, {sum(found)} of them with "
+            "depth; is the disk sound?"
+        )

@@ -1,4 +1,4 @@
-"""Reader of ScanNet's `.sens` recordings, version 4: cameras, poses, JPEG colour and zlib-packed depth.
+"""Reader of ScanNet's `.sens` recordings, version 4: cameras, poses, colour and depth in the codes that we can read.
 
 A recording is read frame by frame, and no size that it states is believed before it is held against the picture size
 and the file's length: memory stays within a few pictures whatever the file says.
@@ -6,22 +6,26 @@ and the file's length: memory stays within a few pictures whatever the file says
 
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
-from jaxtyping import Float, UInt16
+from jaxtyping import Float, UInt8, UInt16
 
 from gpnerf.errors import UserError
+from gpnerf.storage import require_file
 
 _CAMERA_NAMES = ("intrinsic_color", "extrinsic_color", "intrinsic_depth", "extrinsic_depth")
 
 _VERSION = 4
-_COLOUR_CODES = {0: "raw", 1: "png", 2: "jpeg"}
-_DEPTH_CODES = {0: "raw_ushort", 1: "zlib_ushort", 2: "occi_ushort"}
-_MILLIMETRES = 1000.0
+# What the format allows: its numbers of the codes, and their names.
+_COLOUR_CODES = {-1: "none", 0: "raw", 1: "png", 2: "jpeg"}
+_DEPTH_CODES = {-1: "none", 0: "raw_ushort", 1: "zlib_ushort", 2: "occi_ushort"}
+_READ_COLOUR, _READ_DEPTH = ("raw", "png", "jpeg"), ("raw_ushort", "zlib_ushort")
+_MILLIMETRES, _UNKNOWN_FROM = 1000.0, 2**16
+_AGAIN = "download it again"
 _LONGEST_NAME, _LARGEST_SIDE, _MOST_FRAMES = 4096, 8192, 200_000
 # Bytes a pixel and besides, which no code of colour or depth reaches.
 _COLOUR_BYTES, _DEPTH_BYTES, _CODE_BYTES = 6, 4, 65_536
@@ -36,7 +40,8 @@ _FRAME = struct.Struct("<16f4Q")
 
 @dataclass(frozen=True)
 class SensFrame:
-    """Where a frame's codes lie in the file (bytes), and its camera-to-world pose (inf where tracking was lost)."""
+    """Where a frame's codes lie in the file (bytes; none where it has no colour or no depth), and its camera-to-world
+    pose (inf where tracking was lost)."""
 
     number: int
     cam_to_world: Float[np.ndarray, "4 4"]
@@ -47,12 +52,19 @@ class SensFrame:
 
 @dataclass(frozen=True)
 class SensFile:
-    """A recording; sizes are (height, width), `cameras` holds 4x4 matrices by the names of their files."""
+    """A recording; sizes are (height, width), `cameras` holds 4x4 matrices by the names of their files.
+
+    `colour_code` is "raw" (RGB), "png" or "jpeg", `depth_code` "raw_ushort" or "zlib_ushort" with `depth_shift` units
+    a metre.
+    """
 
     path: Path
     cameras: dict[str, Float[np.ndarray, "4 4"]]
+    colour_code: str
     colour_size: tuple[int, int]
+    depth_code: str
     depth_size: tuple[int, int]
+    depth_shift: float
     frames: tuple[SensFrame, ...]
 
 
@@ -60,18 +72,18 @@ def open_sens(path: Path) -> SensFile:
     """Read the header and where every frame lies; the codes of the pictures are passed over.
 
     Raises:
-        UserError: no such file, another format or version, unknown compression, impossible sizes, or a file that
+        UserError: no such file, another format or version, codes that are not read, impossible sizes, or a file that
             ends before its last frame does.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: expected a .sens recording, found no such file; download it again")
+    require_file(path, "a .sens recording", _AGAIN)
     with path.open("rb") as stream:
         source = _Source(path, stream, path.stat().st_size)
         cameras = _read_start(source)
-        colour_size, depth_size, count = _read_picture_header(source)
-        most = [_COLOUR_BYTES * _area(colour_size) + _CODE_BYTES, _DEPTH_BYTES * _area(depth_size) + _CODE_BYTES]
+        pictures, count = _read_picture_header(source)
+        areas = (_area(pictures["colour_size"]), _area(pictures["depth_size"]))
+        most = [_COLOUR_BYTES * areas[0] + _CODE_BYTES, _DEPTH_BYTES * areas[1] + _CODE_BYTES]
         frames = tuple(_read_frame(source, number, count, most) for number in range(count))
-    return SensFile(path, cameras, colour_size, depth_size, frames)
+    return SensFile(path, cameras, **pictures, frames=frames)
 
 
 def read_codes(sens: SensFile, frames: Sequence[SensFrame]) -> Iterator[tuple[SensFrame, bytes, bytes]]:
@@ -84,21 +96,38 @@ def read_codes(sens: SensFile, frames: Sequence[SensFrame]) -> Iterator[tuple[Se
             yield frame, source.take(frame.colour_bytes, what), source.take(frame.depth_bytes, what)
 
 
+def unpack_colour(sens: SensFile, frame: SensFrame, code: bytes) -> UInt8[np.ndarray, "height width 3"]:
+    """RGB of a frame of a recording whose colour is "raw"."""
+    _check_length(sens, frame, "colour", 3 * _area(sens.colour_size), code)
+    return np.frombuffer(code, np.uint8).reshape(*sens.colour_size, 3)
+
+
 def unpack_depth(sens: SensFile, frame: SensFrame, code: bytes) -> UInt16[np.ndarray, "height width"]:
-    """Millimetres along the camera axis, 0 where unknown."""
+    """Millimetres along the camera axis, 0 where unknown or beyond 65.535 m."""
     expected = 2 * _area(sens.depth_size)
-    unpacker = zlib.decompressobj()
-    try:
-        # One byte more than there should be tells a code that goes on from one that ends.
-        content = unpacker.decompress(code, expected + 1)
-        found = f"{len(content)}{' or more' if len(content) > expected else ''}"
-    except zlib.error as error:
-        content, found = b"", f"a code that cannot be unpacked ({error})"
+    if sens.depth_code == "zlib_ushort":
+        try:
+            # One byte more than there should be tells a code that goes on from one that ends.
+            code = zlib.decompressobj().decompress(code, expected + 1)
+        except zlib.error as error:
+            raise UserError(
+                f"{sens.path}, frame {frame.number}: expected {expected} bytes of depth, found a code that cannot be "
+                f"unpacked ({error}); {_AGAIN}"
+            ) from error
+    _check_length(sens, frame, "depth", expected, code)
+    depth = np.frombuffer(code, "<u2").reshape(sens.depth_size)
+    if sens.depth_shift == _MILLIMETRES:
+        return depth
+    millimetres = np.round(depth * (_MILLIMETRES / sens.depth_shift))
+    return np.where(millimetres < _UNKNOWN_FROM, millimetres, 0).astype(np.uint16)
+
+
+def _check_length(sens: SensFile, frame: SensFrame, what: str, expected: int, content: bytes) -> None:
     if len(content) != expected:
+        found = f"{len(content)}{' or more' if len(content) > expected else ''}"
         raise UserError(
-            f"{sens.path}, frame {frame.number}: expected {expected} bytes of depth, found {found}; download it again"
+            f"{sens.path}, frame {frame.number}: expected {expected} bytes of {what}, found {found}; {_AGAIN}"
         )
-    return np.frombuffer(content, "<u2").reshape(sens.depth_size)
 
 
 @dataclass(frozen=True)
@@ -121,8 +150,8 @@ class _Source:
     def skip_to(self, place: int) -> None:
         self.stream.seek(place)
 
-    def refuse(self, expected: str, found: str) -> NoReturn:
-        raise UserError(f"{self.path}: expected {expected}, found {found}; download it again")
+    def refuse(self, expected: str, found: str, remedy: str = _AGAIN) -> NoReturn:
+        raise UserError(f"{self.path}: expected {expected}, found {found}; {remedy}")
 
 
 def _read_start(source: _Source) -> dict[str, Float[np.ndarray, "4 4"]]:
@@ -137,28 +166,39 @@ def _read_start(source: _Source) -> dict[str, Float[np.ndarray, "4 4"]]:
     return dict(zip(_CAMERA_NAMES, matrices, strict=True))
 
 
-def _read_picture_header(source: _Source) -> tuple[tuple[int, int], tuple[int, int], int]:
+def _read_picture_header(source: _Source) -> tuple[dict[str, Any], int]:
+    """What a `SensFile` holds of its pictures, and the number of frames."""
     colour, depth, *sides, shift, count = source.numbers(_PICTURES, "picture sizes")
-    for what, code, known, wanted in (
-        ("colour", colour, _COLOUR_CODES, "jpeg"),
-        ("depth", depth, _DEPTH_CODES, "zlib_ushort"),
-    ):
-        if known.get(code) != wanted:
-            source.refuse(f"{what} compressed as {wanted}", f"{known.get(code, 'unknown')} (code {code})")
+    colour_code = _known_code(source, "colour", colour, _COLOUR_CODES, _READ_COLOUR)
+    depth_code = _known_code(source, "depth", depth, _DEPTH_CODES, _READ_DEPTH)
     if not all(1 <= side <= _LARGEST_SIDE for side in sides):
         source.refuse(f"picture sides of 1 to {_LARGEST_SIDE} pixels", f"{sides}")
-    if shift != _MILLIMETRES:
-        source.refuse("depth in millimetres (1000 a metre)", f"{shift} a metre")
+    if not 0 < shift < float("inf"):
+        source.refuse("a positive number of depth units a metre", f"{shift}")
     if not 1 <= count <= _MOST_FRAMES:
         source.refuse(f"1 to {_MOST_FRAMES} frames", f"{count}")
-    return (sides[1], sides[0]), (sides[3], sides[2]), count
+    sizes = {"colour_size": (sides[1], sides[0]), "depth_size": (sides[3], sides[2])}
+    return {"colour_code": colour_code, "depth_code": depth_code, "depth_shift": shift, **sizes}, count
+
+
+def _known_code(source: _Source, what: str, code: int, known: Mapping[int, str], read: Sequence[str]) -> str:
+    name = known.get(code)
+    if name is None:
+        source.refuse(f"{what} in a code from {min(known)} to {max(known)}", f"{code}, which the format does not have")
+    if name not in read:
+        source.refuse(
+            f"{what} as {' or '.join(read)}",
+            f"{name} (code {code}), which the format allows and this program does not read",
+            "record or convert it in one of those codes",
+        )
+    return name
 
 
 def _read_frame(source: _Source, number: int, count: int, most: list[int]) -> SensFrame:
     *pose, _, _, colour_bytes, depth_bytes = source.numbers(_FRAME, f"frame {number} of {count}")
     sizes = [colour_bytes, depth_bytes]
-    if not all(1 <= size <= limit for size, limit in zip(sizes, most, strict=True)):
-        source.refuse(f"1 to {most} bytes of colour and depth in frame {number} of {count}", f"{sizes}")
+    if not all(size <= limit for size, limit in zip(sizes, most, strict=True)):
+        source.refuse(f"up to {most} bytes of colour and depth in frame {number} of {count}", f"{sizes}")
     start = source.stream.tell()
     end = start + sum(sizes)
     if end > source.length:
