@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from golden_files import Golden, assert_close, assert_norms_close, assert_thinned_close, official_shapes, thinned
+from golden_files import FOLDER, Golden, assert_close, assert_norms_close, assert_thinned_close, official_shapes, thinned
 from golden_models import encoder, load_released
 from torch import Tensor
 
@@ -12,6 +12,7 @@ from gpnerf.models.fpn import FeaturePyramid
 from gpnerf.models.heads import PerceptionHead
 
 HEAD = Golden("04_semhead")
+ENCODERS = sorted(path.stem for path in FOLDER.glob("04_resunet*.npz"))
 PYRAMID = ("x0", "x1", "x2", "x3")
 
 
@@ -24,21 +25,23 @@ def encode(golden: Golden, dtype: torch.dtype) -> tuple[Encoder, dict[str, Tenso
     return network, maps
 
 
+@pytest.mark.parametrize("name", ENCODERS)
 @pytest.mark.parametrize(
     ("dtype", "prefix", "tolerance"), [(torch.float32, "out", 5e-5), (torch.float64, "out64", 1e-6)]
 )
-def test_encoder(dtype: torch.dtype, prefix: str, tolerance: float) -> None:
-    golden = Golden("04_resunet")
+def test_encoder(name: str, dtype: torch.dtype, prefix: str, tolerance: float) -> None:
+    """Image sizes that are multiples of 16, and others, where the skip connections are padded."""
+    golden = Golden(name)
     maps = encode(golden, dtype)[1]
     parts = [key.removeprefix("out64/") for key in golden.keys("out64/")]  # "x0_sub", ...
     assert {part.split("_")[0] for part in parts} == set(maps)
     for part in parts:
         assert_thinned_close(golden, f"{prefix}/{part}", maps[part.split("_")[0]], tolerance, floor=0)
-    for name, output in maps.items():
+    for part, output in maps.items():
         pixels = output.double().flatten(2)
         # The stored statistics are those of the float32 run.
-        assert_close(pixels.mean(-1), golden[f"out/{name}_mean_f64"], 5e-5)
-        assert_close(pixels.std(-1, correction=0), golden[f"out/{name}_std_f64"], 5e-5)
+        assert_close(pixels.mean(-1), golden[f"out/{part}_mean_f64"], 5e-5)
+        assert_close(pixels.std(-1, correction=0), golden[f"out/{part}_std_f64"], 5e-5)
 
 
 @pytest.mark.parametrize(("array", "outputs"), [("coarse", ("coarse",)), ("pyramid", PYRAMID)])
