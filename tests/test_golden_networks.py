@@ -2,7 +2,15 @@
 
 import pytest
 import torch
-from golden_files import FOLDER, Golden, assert_close, assert_norms_close, assert_thinned_close, official_shapes, thinned
+from golden_files import (
+    FOLDER,
+    Golden,
+    assert_close,
+    assert_norms_close,
+    assert_thinned_close,
+    official_shapes,
+    thinned,
+)
 from golden_models import encoder, load_released
 from torch import Tensor
 
