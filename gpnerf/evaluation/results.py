@@ -25,11 +25,20 @@ INSTANCE_SCORES = (
     *("recall50_small", "recall50_small_query"),
 )
 
+# COCO's average precision, of all views of a scene. It came after the protocols were written: where one lists the score
+# on the right these are reported too, so that its file and the SHA-256 of its content stay what they were.
+COCO_SCORES = ("ap_coco", "ap50_coco")
+_LISTED_WITH = dict.fromkeys(COCO_SCORES, "ap50")
+
 # The scores of classes and instances as one segmentation, of a view; those that end in _scene take all views of a scene
 # for one picture.
 _PANOPTIC = ("pq", "sq", "rq", "pq_things", "pq_stuff")
 SCENE_SUFFIX = "_scene"
-PANOPTIC_SCORES = (*_PANOPTIC, *(f"{name}{SCENE_SUFFIX}" for name in _PANOPTIC), "pq_query")
+_PANOPTIC_OF_SCENE = tuple(f"{name}{SCENE_SUFFIX}" for name in _PANOPTIC)
+PANOPTIC_SCORES = (*_PANOPTIC, *_PANOPTIC_OF_SCENE, "pq_query")
+
+# Scores that a scene has as a whole, not as the mean of its views.
+SCENE_SCORES = (*_PANOPTIC_OF_SCENE, *COCO_SCORES)
 
 # Every score that an evaluation can give.
 _SEGMENTATION = ("miou", "total_accuracy", "class_accuracy")
@@ -40,6 +49,7 @@ SCORES = (
     *("miou_boundary", "miou_query", "miou_most_frequent"),
     *PANOPTIC_SCORES,
     *INSTANCE_SCORES,
+    *COCO_SCORES,
 )
 
 
@@ -62,14 +72,16 @@ def assemble(
 ) -> dict[str, Any]:
     """The scores of a whole evaluation: per image, per scene (mean over images) and overall (mean over scenes).
 
-    Only the scores that `metrics` names are kept. `of_scenes` are those that are of a scene as a whole.
+    Only the scores that `metrics` names are kept, and those that go with them. `of_scenes` are those that are of a
+    scene as a whole.
 
     Scores named `*_dataset` come from one confusion matrix over all pixels of a scene, or of all scenes; the latter
     (rows: truth, in the order of the classes) is kept too.
     """
 
     def listed(scores: Mapping[str, float | None]) -> Scores:
-        return {name: value for name, value in scores.items() if name in metrics}
+        wanted = {*metrics, *(name for name, other in _LISTED_WITH.items() if other in metrics)}
+        return {name: value for name, value in scores.items() if name in wanted}
 
     scenes = {scene: {frame: listed(scores) for frame, scores in images.items()} for scene, images in scenes.items()}
     means = {scene: mean_scores(images.values()) | listed(of_scenes.get(scene, {})) for scene, images in scenes.items()}

@@ -5,7 +5,7 @@ import json
 import logging
 import operator
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,6 +25,7 @@ from gpnerf.evaluation.recognition import Task
 from gpnerf.evaluation.report import worst_views
 from gpnerf.evaluation.results import SCENE_SUFFIX, Scores, assemble, environment, prepare, write_results
 from gpnerf.evaluation.view import ViewResult, ViewSettings, evaluate_view
+from gpnerf.metrics.detection import Detections
 from gpnerf.metrics.panoptic import SegmentOverlaps
 from gpnerf.metrics.perceptual import LpipsScorer, lpips_scorer
 from gpnerf.metrics.segmentation import SegmentationScores
@@ -32,7 +33,7 @@ from gpnerf.models.gpnerf import GPNeRF
 
 _log = logging.getLogger(__name__)
 
-_State = TypeVar("_State", SegmentationScores, SegmentOverlaps)
+_State = TypeVar("_State", SegmentationScores, SegmentOverlaps, Detections)
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class _Collected:
     segmentation: SegmentationScores | None
     overlaps: SegmentOverlaps | None
     seconds: list[float]
+    detections: dict[int, Detections] = field(default_factory=dict)
 
     def add(self, result: ViewResult) -> None:
         """One more view."""
@@ -60,6 +62,17 @@ class _Collected:
         self.seconds.append(result.seconds)
         self.segmentation = _sum([self.segmentation, result.recognised.segmentation])
         self.overlaps = _sum([self.overlaps, result.recognised.overlaps])
+        if result.recognised.detections is not None:
+            self.detections[result.frame] = result.recognised.detections
+
+    def of_scene(self, task: Task) -> Scores:
+        """The scores of all views as one."""
+        scores: Scores = {}
+        if self.overlaps is not None:
+            scores |= self.overlaps.quality(len(task.class_names)).scores(task.stuff, SCENE_SUFFIX)
+        if (detections := _sum(list(self.detections.values()))) is not None:
+            scores |= detections.scores()
+        return scores
 
 
 def evaluate(
@@ -106,18 +119,13 @@ def evaluate(
 
 def _assembled(collected: dict[str, _Collected], protocol: Protocol, task: Task) -> dict[str, Any]:
     """The scores of all scenes."""
-    count, stuff = len(task.class_names), task.stuff
     return assemble(
         {scene: part.scores for scene, part in collected.items()},
         {scene: part.segmentation for scene, part in collected.items() if part.segmentation is not None},
         task.class_names,
         [seconds for part in collected.values() for seconds in part.seconds],
         protocol.metrics,
-        {
-            scene: part.overlaps.quality(count).scores(stuff, SCENE_SUFFIX)
-            for scene, part in collected.items()
-            if part.overlaps is not None
-        },
+        {scene: part.of_scene(task) for scene, part in collected.items()},
     )
 
 
@@ -163,10 +171,12 @@ def _append(path: Path, scene: str, views: Mapping[int, Scores]) -> None:
 def _merged(shares: Sequence[_Collected], protocol: Protocol, scene: Scene) -> _Collected:
     """The shares of all ranks as one, in the protocol's order of targets."""
     scores = {frame: value for share in shares for frame, value in share.scores.items()}
+    detections = {frame: value for share in shares for frame, value in share.detections.items()}
     ordered = [int(scene.numbers[index]) for index in protocol.evaluation_indices(scene)]
     return _Collected(
         {frame: scores[frame] for frame in ordered},
         _sum([share.segmentation for share in shares]),
         _sum([share.overlaps for share in shares]),
         [seconds for share in shares for seconds in share.seconds],
+        {frame: detections[frame] for frame in ordered if frame in detections},  # equal confidences go by the order
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from gpnerf.evaluation.results import SCENE_SUFFIX, assemble, environment
+from gpnerf.evaluation.results import SCENE_SCORES, assemble, environment
 
 
 def join_scenes(
@@ -27,7 +27,7 @@ def join_scenes(
         for scene, result in results.items()
     }
     whole = {
-        scene: {name: value for name, value in result["scenes"][scene]["mean"].items() if name.endswith(SCENE_SUFFIX)}
+        scene: {name: value for name, value in result["scenes"][scene]["mean"].items() if name in SCENE_SCORES}
         for scene, result in results.items()
     }
     seconds = [result["seconds_per_image"] for result in results.values()]
