@@ -62,7 +62,7 @@ def recognise(
             scores |= objects.scores(logits[1], query[1], target.instances)
             detections = objects.detections(logits[1], target.instances)
     if classes is not None and logits[1] is not None and objects is not None:
-        panoptic = PanopticMap.merged(classes, objects.likeliest_thing(logits[1]), task.stuff)
+        panoptic = PanopticMap.predicted(classes, logits[1], objects, len(task.class_names), task.stuff)
         overlaps = _overlaps(panoptic, target, task)
         if overlaps is not None:
             quality = overlaps.quality(len(task.class_names))
@@ -99,6 +99,7 @@ def _overlaps(panoptic: PanopticMap, target: TargetView, task: Task) -> SegmentO
 def _panoptic_ceiling(query: Logits, target: TargetView, task: Task, objects: ChannelObjects) -> Scores:
     assert query[0] is not None and query[1] is not None, "both heads have decoded the real image too"
     classes = predicted_labels(query[0], task.compat)
-    overlaps = _overlaps(PanopticMap.merged(classes, objects.likeliest_thing(query[1]), task.stuff), target, task)
+    count = len(task.class_names)
+    overlaps = _overlaps(PanopticMap.predicted(classes, query[1], objects, count, task.stuff), target, task)
     assert overlaps is not None
-    return {"pq_query": overlaps.quality(len(task.class_names)).scores(task.stuff)["pq"]}
+    return {"pq_query": overlaps.quality(count).scores(task.stuff)["pq"]}
