@@ -1,6 +1,5 @@
 """From the scores of views to `metrics.json`, `summary.md` and `report.html`."""
 
-import json
 import platform
 import subprocess
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -13,6 +12,7 @@ from gpnerf.errors import UserError
 from gpnerf.evaluation.report import Comparison, report_page
 from gpnerf.metrics.instances import THRESHOLDS
 from gpnerf.metrics.segmentation import SegmentationScores
+from gpnerf.storage import strict_json
 
 Scores = dict[str, float | None]
 
@@ -130,7 +130,7 @@ def write_results(folder: Path, results: dict[str, Any], views: Sequence[Compari
 
     The report also shows some views and the text of the run's config file.
     """
-    write_whole(folder / "metrics.json", json.dumps(results, indent=1))
+    write_whole(folder / "metrics.json", strict_json(results, indent=1))
     write_whole(folder / "summary.md", summary(results))
     write_whole(folder / "report.html", report_page(results, views, config))
 
@@ -159,7 +159,9 @@ def summary(results: dict[str, Any]) -> str:
     ]
     if "best_on_test" in results:
         best = {scene: {"step": float(part["step"]), **part["mean"]} for scene, part in results["best_on_test"].items()}
-        columns = [name for name, value in next(iter(best.values())).items() if value is not None]
+        columns = list(
+            dict.fromkeys(name for mean in best.values() for name, value in mean.items() if value is not None)
+        )
         lines += ["Best checkpoint on the test images, as the released program reports it:", ""]
         lines += [_table("scene", columns, best), ""]
     if results["per_class_iou"]:

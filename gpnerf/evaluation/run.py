@@ -1,7 +1,6 @@
 """Evaluates scenes under a protocol: every rank renders its share, rank 0 writes the results."""
 
 import functools
-import json
 import logging
 import operator
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ from gpnerf.data.protocol import Protocol, resolve
 from gpnerf.data.scene import Scene
 from gpnerf.distributed import Context
 from gpnerf.encodings import Encodings
+from gpnerf.evaluation.finite import NotFinite, warn_of
 from gpnerf.evaluation.instances import channel_objects
 from gpnerf.evaluation.pictures import write_pictures
 from gpnerf.evaluation.recognition import Task
@@ -30,6 +30,7 @@ from gpnerf.metrics.panoptic import SegmentOverlaps
 from gpnerf.metrics.perceptual import LpipsScorer, lpips_scorer
 from gpnerf.metrics.segmentation import SegmentationScores
 from gpnerf.models.gpnerf import GPNeRF
+from gpnerf.storage import strict_json
 
 _log = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ class _Collected:
     overlaps: SegmentOverlaps | None
     seconds: list[float]
     detections: dict[int, Detections] = field(default_factory=dict)
+    faults: dict[int, tuple[NotFinite, ...]] = field(default_factory=dict)
 
     def add(self, result: ViewResult) -> None:
         """One more view."""
@@ -64,6 +66,7 @@ class _Collected:
         self.overlaps = _sum([self.overlaps, result.recognised.overlaps])
         if result.recognised.detections is not None:
             self.detections[result.frame] = result.recognised.detections
+        self.faults[result.frame] = result.faults
 
     def of_scene(self, task: Task) -> Scores:
         """The scores of all views as one."""
@@ -110,6 +113,7 @@ def evaluate(
         **_assembled(collected, protocol, settings.view.task),
     }
     if context.is_main:
+        warn_of({(scene, frame): found for scene, part in collected.items() for frame, found in part.faults.items()})
         places = [(scene, settings.folder / scene.name) for scene in scenes]
         task = settings.view.task
         views = worst_views(results, places, task.class_names, task.stuff, settings.view.stride)
@@ -165,13 +169,15 @@ def _sum(states: Sequence[_State | None]) -> _State | None:
 def _append(path: Path, scene: str, views: Mapping[int, Scores]) -> None:
     with path.open("a", encoding="utf-8") as file:
         for frame, scores in views.items():
-            file.write(json.dumps({"scene": scene, "frame": frame, **scores}) + "\n")
+            file.write(strict_json({"scene": scene, "frame": frame, **scores}) + "\n")
 
 
 def _merged(shares: Sequence[_Collected], protocol: Protocol, scene: Scene) -> _Collected:
     """The shares of all ranks as one, in the protocol's order of targets."""
-    scores = {frame: value for share in shares for frame, value in share.scores.items()}
-    detections = {frame: value for share in shares for frame, value in share.detections.items()}
+    scores, detections, faults = (
+        {frame: value for share in shares for frame, value in getattr(share, part).items()}
+        for part in ("scores", "detections", "faults")
+    )
     ordered = [int(scene.numbers[index]) for index in protocol.evaluation_indices(scene)]
     return _Collected(
         {frame: scores[frame] for frame in ordered},
@@ -179,4 +185,5 @@ def _merged(shares: Sequence[_Collected], protocol: Protocol, scene: Scene) -> _
         _sum([share.overlaps for share in shares]),
         [seconds for share in shares for seconds in share.seconds],
         {frame: detections[frame] for frame in ordered if frame in detections},  # equal confidences go by the order
+        {frame: faults[frame] for frame in ordered},
     )

@@ -1,6 +1,7 @@
 """Results of scenes that were evaluated one by one, each with weights of its own, as one table."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,8 @@ def best_on_test(scene: str, last: dict[str, Any], validations: Path) -> dict[st
 
     def score(result: dict[str, Any]) -> float:
         mean = result["scenes"][scene]["mean"]
-        return next(mean[name] for name in ("miou", "ap75", "psnr") if mean.get(name) is not None)
+        judged = (mean[name] for name in ("miou", "ap75", "psnr") if mean.get(name) is not None)
+        return next(judged, -math.inf)
 
     best = max([*results, last], key=score)
     return {"step": best["checkpoint"]["step"], "mean": best["scenes"][scene]["mean"]}
