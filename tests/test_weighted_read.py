@@ -11,6 +11,8 @@ from gpnerf.models.ops import weighted_read as module
 from gpnerf.models.ops.weighted_read import weighted_read, weighted_sums
 from gpnerf.models.projection import read_maps
 
+pytestmark = pytest.mark.usefixtures("float64")
+
 VIEWS, SAMPLES, RAYS, GROUPS, CHANNELS = 3, 4, 5, 4, 12
 # Whole pixels beyond the border show nothing; parts of one fade out. The largest is a point on a camera's plane.
 EDGES = torch.tensor([-1e6, -2.0, -1.3, -1.05, -1 - 1e-7, -1.0, -0.9999, 0.0, 0.5, 0.9999, 1.0, 1 + 1e-7, 1.2, 7e5])
