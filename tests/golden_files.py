@@ -4,6 +4,7 @@ import ast
 import json
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -117,3 +118,15 @@ def assert_norms_close(actual: Tensor, expected: Tensor, tolerance: float) -> No
     excess = (actual.detach() - expected).abs()[telling] / (tolerance * expected[telling])
     assert bool((excess <= 1).all()), f"largest difference is {float(excess.max()):.3g} times the bound"
     assert bool((actual.detach()[~telling] <= 1e-3 * largest).all()), "a gradient that should be next to nothing is not"
+
+
+def assert_gradients_close(actual: Mapping[str, Tensor], expected: Mapping[str, Tensor], tolerance: float) -> None:
+    """The rule of `assert_norms_close` for gradients by name: |a - b| as a norm, but where the true gradient is 0."""
+    largest = max(float(gradient.norm()) for gradient in expected.values())
+    assert actual.keys() == expected.keys()
+    for name, gradient in expected.items():
+        norm = float(gradient.norm())
+        if norm < 1e-4 * largest:
+            assert float(actual[name].norm()) <= 1e-3 * largest, name
+        else:
+            assert float((actual[name] - gradient).norm()) <= tolerance * norm, name

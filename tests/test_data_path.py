@@ -235,5 +235,5 @@ def test_a_grey_jpeg_is_no_colour_image(tmp_path: Path) -> None:
 def test_bytes_are_blurred_without_rounding(scale: tuple[float, float]) -> None:
     image = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
     small = blur_and_resize(image, 11, 13, scale)
-    assert np.allclose(small / 255, blur_and_resize(image.astype(np.float32) / 255, 11, 13, scale), atol=1e-6)
+    assert np.allclose(small / 255, blur_and_resize(image.astype(np.float32) / 255, 11, 13, scale), atol=5e-5)
     assert not np.array_equal(small, small.round())
