@@ -3,6 +3,7 @@
 import platform
 import subprocess
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,17 +73,13 @@ def assemble(
 ) -> dict[str, Any]:
     """The scores of a whole evaluation: per image, per scene (mean over images) and overall (mean over scenes).
 
-    Only the scores that `metrics` names are kept, and those that go with them. `of_scenes` are those that are of a
-    scene as a whole.
+    Only what `metrics` names is kept, and what goes with that. `of_scenes` are the scores of a scene as a whole.
 
     Scores named `*_dataset` come from one confusion matrix over all pixels of a scene, or of all scenes; the latter
     (rows: truth, in the order of the classes) is kept too.
     """
 
-    def listed(scores: Mapping[str, float | None]) -> Scores:
-        wanted = {*metrics, *(name for name, other in _LISTED_WITH.items() if other in metrics)}
-        return {name: value for name, value in scores.items() if name in wanted}
-
+    listed = partial(_listed, metrics)
     scenes = {scene: {frame: listed(scores) for frame, scores in images.items()} for scene, images in scenes.items()}
     means = {scene: mean_scores(images.values()) | listed(of_scenes.get(scene, {})) for scene, images in scenes.items()}
     overall = mean_scores(means.values())
@@ -104,6 +101,11 @@ def assemble(
         "confusion_matrix": confusion,
         "seconds_per_image": sum(seconds) / len(seconds) if seconds else None,
     }
+
+
+def _listed(metrics: Collection[str], scores: Mapping[str, float | None]) -> Scores:
+    """The scores that are named, and those that go with a named one."""
+    return {name: value for name, value in scores.items() if name in metrics or _LISTED_WITH.get(name) in metrics}
 
 
 def environment(device: torch.device) -> dict[str, Any]:

@@ -106,16 +106,11 @@ def evaluate(
             collected[scene.name] = _merged(context.gather(share), protocol, scene)
             if context.is_main:
                 _append(settings.folder / "views.jsonl", scene.name, collected[scene.name].scores)
-    results = {
-        "protocol": described,
-        "checkpoint": settings.checkpoint,
-        "environment": environment(device),
-        **_assembled(collected, protocol, settings.view.task),
-    }
+    task, told = settings.view.task, {"checkpoint": settings.checkpoint, "environment": environment(device)}
+    results = {"protocol": described, **told, **_assembled(collected, protocol, task)}
     if context.is_main:
         warn_of({(scene, frame): found for scene, part in collected.items() for frame, found in part.faults.items()})
         places = [(scene, settings.folder / scene.name) for scene in scenes]
-        task = settings.view.task
         views = worst_views(results, places, task.class_names, task.stuff, settings.view.stride)
         write_results(settings.folder, results, views, settings.config)
     return results
