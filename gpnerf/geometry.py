@@ -37,7 +37,7 @@ def pixel_grid(height: int, width: int, stride: int = 1) -> Int64[Tensor, "pixel
 @full_precision
 def camera_rays(camera: Cameras, pixels: Int64[Tensor, "rays 2"]) -> Rays:
     """Rays through pixel centres: direction R K^-1 (u, v, 1), not normalised, so that z along it is depth."""
-    homogeneous = torch.cat([pixels.float(), torch.ones_like(pixels[:, :1]).float()], dim=-1)
+    homogeneous = torch.cat([pixels, torch.ones_like(pixels[:, :1])], dim=-1).to(camera.intrinsics.dtype)
     rotation = camera.cam_to_world[:3, :3]
     # `inv_ex` does not ask whether the matrix is singular, for which the processor would have to wait for a GPU.
     directions = homogeneous @ (rotation @ torch.linalg.inv_ex(camera.intrinsics).inverse).T

@@ -15,7 +15,7 @@ from gpnerf.metrics.segmentation import predicted_labels
 from gpnerf.models.gpnerf import GPNeRF
 from gpnerf.models.projection import SourceMaps
 from gpnerf.rendering import render_view
-from gpnerf.structures import Cameras, SourceViews
+from gpnerf.structures import Cameras, Compat, SourceViews
 
 Array = np.ndarray | Tensor | Sequence
 
@@ -24,7 +24,10 @@ _SMALLEST_SIDE = 32  # pixels; the smallest maps of encoder and head need it
 
 @dataclass(frozen=True)
 class NovelView:
-    """A rendered view: 8-bit colour and depth (metres) at the render stride, class ids at full size."""
+    """A rendered view: 8-bit colour and depth (metres) at the render stride, class ids at full size.
+
+    Weights trained with `--compat release` or `--protocol release` may predict the id behind the last name: no class.
+    """
 
     colour: UInt8[np.ndarray, "rows cols 3"]
     depth: Float[np.ndarray, "rows cols"]
@@ -43,15 +46,22 @@ class NovelViews:
         class_names: names of the class ids.
         depth_range: near and far (metres) of every ray; may be set anew at any time.
         device: where to compute.
+        compat: `release` predicts the ignore class too, as weights that were trained in the released forms did.
     """
 
     def __init__(
-        self, model: GPNeRF, class_names: tuple[str, ...], depth_range: tuple[float, float], device: torch.device
+        self,
+        model: GPNeRF,
+        class_names: tuple[str, ...],
+        depth_range: tuple[float, float],
+        device: torch.device,
+        compat: Compat = "none",
     ) -> None:
         self.model = model.to(device).eval()
         self.class_names = class_names
         self.depth_range = depth_range
         self.device = device
+        self.compat: Compat = compat
         self._maps: SourceMaps | None = None
 
     @torch.no_grad()
@@ -92,10 +102,12 @@ class NovelViews:
         one = _cameras(intrinsics, cam_to_world, 1, height, width).to(self.device)
         camera = Cameras(one.intrinsics[0], one.cam_to_world[0], height, width)
         output = render_view(self.model, self._maps, camera, near, far, stride).to("cpu")
-        logits = output.instance_logits if output.logits is None else output.logits
-        assert logits is not None
+        if output.logits is not None:
+            labels = predicted_labels(output.logits, self.compat)
+        else:
+            assert output.instance_logits is not None
+            labels = predicted_labels(output.instance_logits)
         colour = to_uint8(output.rgb).permute(1, 2, 0).contiguous()
-        labels = predicted_labels(logits)
         return NovelView(colour.numpy(), output.depth.numpy(), labels.numpy(), self.class_names)
 
 

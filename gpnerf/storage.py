@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import stat
 from contextlib import suppress
@@ -69,6 +70,11 @@ def write_whole(path: Path, content: str | bytes) -> None:
         raise UserError(f"{path}: cannot be written ({_reason(error)}); free space or choose another folder") from error
 
 
+def strict_json(value: Any, indent: int | None = None) -> str:
+    """JSON text that any reader takes: numbers that are not finite, which JSON does not have, become null."""
+    return json.dumps(_finite(value), indent=indent, allow_nan=False)
+
+
 def digest(value: Any) -> str:
     """SHA-256 of bytes, of a text, or of a value that JSON can hold (the order of keys does not count)."""
     if not isinstance(value, bytes):
@@ -80,6 +86,14 @@ def file_digest(path: Path) -> str:
     """SHA-256 of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _reason(error: Exception) -> str:

@@ -11,7 +11,6 @@ unless `--full_image` is given.
 """
 
 import argparse
-import json
 import sys
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -41,6 +40,7 @@ from gpnerf.distributed import Context, select_device
 from gpnerf.errors import UserError, run_script
 from gpnerf.geometry import camera_rays
 from gpnerf.models.gpnerf import GPNeRF
+from gpnerf.storage import strict_json
 from gpnerf.structures import Example
 from gpnerf.training.pixels import choose_pixels
 
@@ -96,7 +96,7 @@ def main() -> None:
     if "loader" in args.parts:
         content["loader"] = _loader(setting.config)
     if args.output:
-        args.output.write_text(json.dumps(content, indent=1) + "\n")
+        args.output.write_text(strict_json(content, indent=1) + "\n")
     print(tables(content, results))
 
 

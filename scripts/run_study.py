@@ -11,7 +11,6 @@ that fails is marked in them, and the others go on. Seconds a step are those of 
 """
 
 import argparse
-import json
 import logging
 import shlex
 import sys
@@ -22,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from gpnerf.config import differences, parse
 from gpnerf.errors import UserError, run_script
 from gpnerf.evaluation.results import write_whole
+from gpnerf.storage import strict_json
 from gpnerf.study.execution import carry_out
 from gpnerf.study.outcome import read_outcome
 from gpnerf.study.plan import Run, load_study, plan_runs
@@ -47,7 +47,7 @@ def main() -> None:
     def write() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         report = study_report(folder.name, runs, outcomes, failed)
-        write_whole(folder / "table.json", json.dumps(report, indent=1))
+        write_whole(folder / "table.json", strict_json(report, indent=1))
         write_whole(folder / "table.md", study_markdown(report))
 
     def ended(run: Run, code: int | None) -> None:

@@ -42,20 +42,24 @@ def scene(views: int = 3, rays: int = 11, seed: int = 0, learn: bool = False, tw
     poses[:, :3, 3] = rng.uniform(-1, 1, (views, 3))
     focal = 0.35 * COLUMNS
     intrinsics = torch.tensor([[focal, 0, (COLUMNS - 1) / 2], [0, focal, (HEIGHT - 1) / 2], [0, 0, 1]])
-    cameras = Cameras(intrinsics.expand(views, 3, 3), torch.from_numpy(poses).float(), HEIGHT, COLUMNS)
+    cameras = Cameras(intrinsics.expand(views, 3, 3), _as_default(poses), HEIGHT, COLUMNS)
 
     def normal(*shape: int) -> Tensor:
-        return torch.from_numpy(rng.normal(size=shape)).float()
+        return _as_default(rng.normal(size=shape))
 
     maps = SourceMaps(
         cameras,
-        torch.from_numpy(rng.uniform(size=(views, 3, HEIGHT, COLUMNS))).float(),
+        _as_default(rng.uniform(size=(views, 3, HEIGHT, COLUMNS))),
         normal(views, FEATURES, HEIGHT // 4, COLUMNS // 4).requires_grad_(learn),
         normal(views, CHANNELS, HEIGHT // 2, COLUMNS // 2).requires_grad_(learn),
         normal(views, FEATURES, HEIGHT // 4, COLUMNS // 4).requires_grad_(learn) if two else None,
     )
     pixels = torch.zeros(rays, 2, dtype=torch.int64)
     return Scene(Rays(normal(rays, 3) / 3, normal(rays, 3), pixels), maps, normal(rays, CHANNELS))
+
+
+def _as_default(array: np.ndarray) -> Tensor:
+    return torch.from_numpy(array).to(torch.get_default_dtype())
 
 
 def _rotation(rng: np.random.Generator) -> np.ndarray:

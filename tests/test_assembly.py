@@ -18,7 +18,7 @@ from gpnerf.checkpoint import load_weights
 from gpnerf.checkpoint.released import to_released
 from gpnerf.config import parse
 from gpnerf.errors import UserError
-from gpnerf.evaluation import INSTANCE_SCORES, PANOPTIC_SCORES, SCORES
+from gpnerf.evaluation import COCO_SCORES, INSTANCE_SCORES, PANOPTIC_SCORES, SCORES
 
 pytest_plugins = ["run_fixtures"]
 pytestmark = pytest.mark.usefixtures("tiny_setting")
@@ -117,7 +117,7 @@ def test_the_protocols_list_every_metric() -> None:
     for path in (CONFIGS / "protocols").glob("*.json"):
         # The scores of instances join any protocol when instances are the task; its files may have nothing else.
         only = path.name.startswith("replica_dm")
-        left_out = {*PANOPTIC_SCORES, *(of_classes if only else INSTANCE_SCORES)}
+        left_out = {*PANOPTIC_SCORES, *COCO_SCORES, *(of_classes if only else INSTANCE_SCORES)}
         assert sorted(json.loads(path.read_text())["metrics"]) == sorted(set(SCORES) - left_out)
 
 

@@ -76,7 +76,7 @@ def test_wall_and_processor_seconds_are_told_apart() -> None:
     assert result.ratio("cpu") < 0.5
     content = json.loads(json.dumps(result.to_dict()))
     assert len(content["ratio"]["wall"]["rounds"]) == 3
-    assert content["runs"]["work"]["cpu"]["median"] == pytest.approx(0.02, rel=0.2)
+    assert content["runs"]["work"]["cpu"]["median"] >= 0.02
 
 
 @pytest.mark.parametrize("numbers", [10**5, 3 * 10**6])

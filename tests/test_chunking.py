@@ -49,7 +49,7 @@ def test_running_out_of_memory_halves_the_chunk_and_leaves_no_trace_in_the_pictu
     with caplog.at_level(logging.WARNING):
         picture = render(network, chunking)
     for name in ("rgb", "depth", "features", "logits"):
-        assert_close(getattr(picture, name), getattr(whole, name), 1e-5)
+        assert_close(getattr(picture, name), getattr(whole, name), 5e-5)
     assert asked[:3] == [30, 15, 7] and max(asked[2:]) == 7
     assert chunking.rays == 7, "the next picture starts with what fitted"
     assert [record.message.split(":")[0] for record in caplog.records] == ["out of memory"] * 2

@@ -11,6 +11,8 @@ from gpnerf.encodings import Encodings
 from gpnerf.models.gpnerf import GPNeRF
 from gpnerf.structures import SourceViews
 
+pytestmark = pytest.mark.usefixtures("float64")
+
 
 def counted(network: GPNeRF, monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
     """The photos that are encoded from now on."""
@@ -36,7 +38,7 @@ def test_kept_encodings_equal_new_ones(changes: dict[str, Any]) -> None:
     for name in ("images", "colour", "semantic", "fine_colour"):
         a, b = getattr(kept, name), getattr(new, name)
         assert (a is None) == (b is None)
-        assert a is None or torch.allclose(a, b, atol=1e-5)
+        assert a is None or torch.allclose(a, b, rtol=1e-9, atol=1e-9)
     assert torch.equal(kept.cameras.cam_to_world, sources.cameras.cam_to_world)
 
 

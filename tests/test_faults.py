@@ -177,10 +177,8 @@ def test_when_a_process_is_killed_the_others_end_and_the_run_goes_on(tmp_path: P
     process = start(2, "train_gpnerf.py", flags(root, *more, "--val_set_list", one_scene(root)), log, TORCHRUN)
     wait_for(lambda: len(steps(root, "two")) >= 2, process, log)
     last = next(pid for pid in children(process.pid) if b"\0RANK=1\0" in Path(f"/proc/{pid}/environ").read_bytes())
-    killed = time.monotonic()
     os.kill(last, signal.SIGKILL)
     assert process.wait(60) != 0
-    assert time.monotonic() - killed < 60
     said = log.read_text()
     assert "error: another process of this run has ended" in said or "stopped by SIGTERM" in said, said[-3000:]
     newest = newest_checkpoint(root / "out/two")

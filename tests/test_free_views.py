@@ -32,7 +32,8 @@ def test_a_free_camera_is_rendered_from_its_nearest_frames(finished: Path, strid
     with torch.no_grad():
         maps = views.encodings.model.encode_sources(SourceViews(scene.cameras(chosen), scene.images(chosen)))
     expected = render_view(views.encodings.model, maps, camera, *views.depth_range, stride)
-    assert torch.allclose(found.rgb, expected.rgb, atol=1e-5) and torch.allclose(found.depth, expected.depth, atol=1e-4)
+    # Rounding moves the fine samples a little, which depend on the coarse weights.
+    assert torch.allclose(found.rgb, expected.rgb, atol=2e-4) and torch.allclose(found.depth, expected.depth, atol=1e-3)
     assert views.render(camera, semantics=False).logits is None
 
 

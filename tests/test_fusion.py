@@ -86,7 +86,7 @@ def test_vertices_get_the_colour_class_and_instance_of_the_pixels_that_show_them
     assert ((looks.classes.numpy() == np.where(upper, 0, 1)) | ~clear).all()
     assert (looks.instances == 1).all()
     expected = np.stack([upper, ~upper, np.ones_like(upper)], axis=1)
-    assert np.abs(looks.colour.numpy() - expected)[clear].max() < 1e-5
+    assert np.abs(looks.colour.numpy() - expected)[clear].max() < 5e-5
 
 
 def test_votes_do_not_depend_on_the_blocks_of_vertices() -> None:
@@ -141,7 +141,7 @@ def test_surfaces_keep_away_from_voxels_that_no_view_has_seen() -> None:
     volume.weight[:, :3] = 1
     surface = extract_surface(volume)
     assert np.allclose(surface.vertices[:, 0], 2.5) and surface.vertices[:, 1].max() == 2
-    assert np.allclose(surface.normals, [1, 0, 0], atol=1e-5)
+    assert np.allclose(surface.normals, [1, 0, 0], atol=5e-5)
     volume.weight[:] = 0
     with pytest.raises(UserError, match="expected a surface"):
         extract_surface(volume)

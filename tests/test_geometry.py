@@ -80,7 +80,7 @@ def test_normalised_pixels_read_back_the_pixels_themselves() -> None:
     pixels = geometry.pixel_grid(5, 7)
     grid = geometry.normalised_pixels(pixels[None, None].float(), 5, 7)
     read = torch.nn.functional.grid_sample(image, grid, align_corners=True)[0, :, 0]
-    assert torch.allclose(read, image[0].flatten(1), atol=1e-5)
+    assert torch.allclose(read, image[0].flatten(1), atol=5e-5)
 
 
 @pytest.mark.parametrize(("height", "width", "stride"), [(3, 4, 1), (5, 7, 2), (4, 4, 3), (1, 1, 2)])
@@ -95,8 +95,8 @@ def test_unit_keeps_the_direction_and_never_divides_by_zero(values: list[float])
     vector = torch.tensor(values)
     result = geometry.unit(vector)
     length = math.sqrt(sum(x * x for x in values))
-    assert float(result.norm()) == pytest.approx(length / (length + 1e-6), abs=1e-5)
-    assert torch.allclose(result * (length + 1e-6), vector, rtol=1e-4, atol=1e-5)
+    assert float(result.norm()) == pytest.approx(length / (length + 1e-6), abs=5e-5)
+    assert torch.allclose(result * (length + 1e-6), vector, rtol=1e-4, atol=5e-5)
 
 
 def loop_relative_direction(point: np.ndarray, target: np.ndarray, source: np.ndarray) -> list[float]:
@@ -124,7 +124,7 @@ def test_relative_directions_equal_an_explicit_loop(seed: int) -> None:
         for sample in range(4):
             for view in range(2):
                 arrays = points[sample, ray].numpy(), targets[ray].numpy(), sources[view].numpy()
-                assert result[view, sample, ray].tolist() == pytest.approx(loop_relative_direction(*arrays), abs=1e-5)
+                assert result[view, sample, ray].tolist() == pytest.approx(loop_relative_direction(*arrays), abs=5e-5)
 
 
 @settings(max_examples=20, deadline=None)
@@ -143,7 +143,7 @@ def test_the_same_direction_has_zero_difference_and_finite_gradients() -> None:
     points = torch.zeros(1, 1, 3, requires_grad=True)
     origin = torch.tensor([[0.0, 0.0, 2.0]])
     result = geometry.relative_directions(points, origin, origin)
-    assert result.flatten().tolist() == pytest.approx([0, 0, 0, 1], abs=1e-5)
+    assert result.flatten().tolist() == pytest.approx([0, 0, 0, 1], abs=5e-5)
     result.sum().backward()
     assert points.grad is not None and bool(points.grad.isfinite().all())
 

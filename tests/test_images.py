@@ -34,7 +34,7 @@ def test_shrinking_is_scipys_gaussian_and_the_mean_of_the_four_middle_pixels() -
     sigma = 4 / 3
     blurred = gaussian_filter(image, (sigma, sigma, 0), mode="mirror", truncate=3 / sigma)
     expected = (blurred[1::4, 1::4] + blurred[1::4, 2::4] + blurred[2::4, 1::4] + blurred[2::4, 2::4]) / 4
-    assert np.allclose(blur_and_resize(image, 6, 8, (0.25, 0.25)), expected, atol=1e-6)
+    assert np.allclose(blur_and_resize(image, 6, 8, (0.25, 0.25)), expected, atol=5e-5)
 
 
 @pytest.mark.parametrize(("sigma", "radius"), [(1.0, 2), (1.2, 3), (4 / 3, 3), (5 / 3, 4), (1.9, 5)])
@@ -42,13 +42,13 @@ def test_blur_reaches_as_far_as_the_rule_says(sigma: float, radius: int) -> None
     image = np.random.default_rng(0).random((24, 32, 3)).astype(np.float32)
     expected = gaussian_filter(image, (sigma, sigma, 0), mode="mirror", truncate=radius / sigma)
     scale = 1 / (3 * sigma)
-    assert np.allclose(blur_and_resize(image, 24, 32, (scale, scale)), expected, atol=1e-6)
+    assert np.allclose(blur_and_resize(image, 24, 32, (scale, scale)), expected, atol=5e-5)
 
 
 def test_blur_acts_only_on_the_axis_that_shrinks() -> None:
     rows = np.random.default_rng(0).random((20, 1, 1)).astype(np.float32)
     image = rows.repeat(80, axis=1).repeat(3, axis=2)
-    assert np.allclose(blur_and_resize(image, 20, 20, (0.25, 1.0)), image[:, :20], atol=1e-6)
+    assert np.allclose(blur_and_resize(image, 20, 20, (0.25, 1.0)), image[:, :20], atol=5e-5)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])

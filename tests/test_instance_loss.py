@@ -10,6 +10,8 @@ from torch import Tensor
 
 from gpnerf.losses import instance_loss
 
+pytestmark = pytest.mark.usefixtures("float64")
+
 CHANNELS, HEIGHT, WIDTH = 5, 6, 8
 
 

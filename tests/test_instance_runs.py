@@ -24,7 +24,7 @@ from gpnerf.checkpoint.released import to_released
 from gpnerf.config import parse
 from gpnerf.data.protocol_file import load_protocol
 from gpnerf.errors import UserError
-from gpnerf.evaluation import INSTANCE_SCORES
+from gpnerf.evaluation import COCO_SCORES, INSTANCE_SCORES
 from gpnerf.losses import instance_loss
 
 pytest_plugins = ["run_fixtures"]
@@ -62,6 +62,7 @@ def test_finetuning_and_evaluation_of_instances(root: Path, assignment: str) -> 
         assert set(INSTANCE_SCORES) <= set(lines[0])
         mean = results["scenes"][scene]["mean"]
         assert mean["ap50"] == pytest.approx(np.mean([line["ap50"] for line in lines]))
+        assert 0 <= mean["ap_coco"] <= mean["ap50_coco"] <= 1 and "ap_coco" not in lines[0]
         assert mean["ap75_query"] is not None and mean["psnr"] is not None and "miou" not in mean
         for frame in EVALUATION_FRAMES:
             ids = iio.imread(folder / scene / f"instance_{frame}.png")
@@ -75,9 +76,13 @@ def test_finetuning_and_evaluation_of_instances(root: Path, assignment: str) -> 
         word = "instance 1" if assignment == "fixed" else "channel 0"
         assert content["class_names"][0] == word and len(content["class_names"]) == len(IDS)
     again = evaluated(root, "--instance_assignment", assignment)
-    for name in ("ap50", "ap75", "ap50_large", "ap75_query", "psnr"):
+    for name in ("ap50", "ap75", "ap50_large", "ap75_query", "psnr", "ap_coco", "ap50_coco"):
         assert again["overall"][name] == results["overall"][name]
-    assert "| ap50 " in (root / "out/ft/summary.md").read_text()
+    of_scenes = [results["scenes"][scene]["mean"]["ap_coco"] for scene in EVALUATION_SCENES]
+    assert results["overall"]["ap_coco"] == pytest.approx(np.mean(of_scenes))
+    summary = (root / "out/ft/summary.md").read_text()
+    assert "| ap50 " in summary and "| ap_coco " in summary
+    assert not set(COCO_SCORES) & set(results["protocol"]["metrics"])  # whose SHA-256 stays what it was
 
 
 def test_everything_but_the_predictor_is_kept_and_the_log_says_so(root: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -75,7 +75,7 @@ def test_it_renders_what_the_model_itself_renders(tmp_path: Path, stride: int, c
     assert view.colour.dtype == np.uint8 and view.colour.shape == (-(-33 // stride), -(-38 // stride), 3)
     colour = expected.rgb.permute(1, 2, 0).clamp(0, 1).numpy()
     assert np.abs(view.colour / 255 - colour).max() <= 0.51 / 255
-    assert np.allclose(view.depth, expected.depth.numpy(), atol=1e-5)
+    assert np.allclose(view.depth, expected.depth.numpy(), atol=5e-5)
     assert view.class_ids.shape == (33, 38) and view.class_ids.min() >= 0 and view.class_ids.max() < CLASSES
     assert (view.class_ids == predicted_labels(expected.logits).numpy()).mean() > 0.99
     assert view.class_names == NAMES

@@ -19,6 +19,8 @@ from gpnerf.losses import (
     segmentation_loss,
 )
 
+pytestmark = pytest.mark.usefixtures("float64")
+
 
 def random(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)

@@ -14,6 +14,8 @@ from gpnerf.losses import (
     segmentation_loss,
 )
 
+pytestmark = pytest.mark.usefixtures("float64")
+
 TERMS, GUIDED = "06_losses", "06_distill_and_dgs"
 
 

@@ -19,6 +19,8 @@ from gpnerf.training.objective import LossWeights, Objective
 from gpnerf.training.state import TrainingState
 from gpnerf.training.step import StepSettings, train_step
 
+pytestmark = pytest.mark.usefixtures("float64")
+
 RAYS, CHANNELS = 12, 128
 FORMS: dict[str, dict[str, Any]] = {
     "default": {},
@@ -40,7 +42,7 @@ def test_outputs_have_the_size_of_the_inputs(height: int, width: int, views: int
     assert output.reference.shape == (RAYS, CHANNELS)
     assert output.coarse.weights.shape == (RAYS, 6) and output.fine.weights.shape == (RAYS, 9)
     assert output.fine.features.shape == (RAYS, CHANNELS) and output.fine.guidance.shape == (RAYS, 9)
-    assert torch.allclose(output.fine.weights.sum(dim=1), torch.ones(RAYS), atol=1e-5)
+    assert torch.allclose(output.fine.weights.double().sum(dim=1), torch.ones(RAYS), atol=5e-5)
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -11,6 +11,8 @@ from gpnerf.models.gpnerf import StepOutput
 from gpnerf.structures import Cameras, Example, RayOutput, Rays, SourceViews, TargetView
 from gpnerf.training import LossWeights, Objective
 
+pytestmark = pytest.mark.usefixtures("float64")
+
 HEIGHT, WIDTH, RAYS, SAMPLES, CHANNELS, CLASSES = 6, 8, 10, 7, 5, 3
 NEAR, FAR, N_P = 0.5, 5.0, 1
 WEIGHTS = LossWeights(colour=0.25, semantic=0.75, distillation=0.2, depth=0.3)

@@ -1,14 +1,13 @@
-"""Panoptic quality: torchmetrics' own, its rules one by one, many views as one; and how classes and instances merge."""
+"""Panoptic quality: as defined, torchmetrics' own, many views as one; and how classes and instances merge."""
 
 import pytest
 import torch
 from torch import Tensor
 
 from gpnerf.evaluation.panoptic import PanopticMap
-from gpnerf.metrics.panoptic import SegmentOverlaps, segments
+from gpnerf.metrics.panoptic import PanopticQuality, SegmentOverlaps, segments
 
 CLASSES, STUFF, SIDE = 5, (0, 3), 24
-SCORES = ("pq", "sq", "rq", "pq_things", "pq_stuff")
 
 
 def scores(truth: Tensor, predicted: Tensor, stuff: tuple[int, ...] = STUFF) -> dict[str, float | None]:
@@ -20,40 +19,110 @@ def overlaps(truth: Tensor, predicted: Tensor, stuff: tuple[int, ...] = STUFF) -
     return SegmentOverlaps.of(*(segments(*each, CLASSES, stuff) for each in (truth, predicted)))
 
 
-def random_maps(seed: int) -> tuple[Tensor, Tensor]:
-    """Blocky maps of classes and objects with unlabelled parts, and the same with patches changed."""
+def random_maps(seed: int, predicted_void: bool = True) -> tuple[Tensor, Tensor]:
+    """Blocky maps of classes and objects with unlabelled parts, and the same with patches changed.
+
+    In the prediction patches have no class or no object, unless `predicted_void` is off.
+    """
     generator = torch.Generator().manual_seed(seed)
-    coarse = torch.stack([torch.randint(0, top, (6, 6), generator=generator) for top in (CLASSES + 1, 3)])
-    truth = coarse.repeat_interleave(4, 1).repeat_interleave(4, 2)
-    other = torch.stack([torch.randint(0, top, (SIDE, SIDE), generator=generator) for top in (CLASSES + 1, 3)])
-    changed = torch.rand(SIDE // 2, SIDE // 2, generator=generator) < 0.3
-    return truth, torch.where(changed.repeat_interleave(2, 0).repeat_interleave(2, 1), other, truth)
+
+    def draw(classes: int, lowest: int, side: int) -> Tensor:
+        kinds = torch.randint(0, classes, (side, side), generator=generator)
+        return torch.stack([kinds, torch.randint(lowest, 3, (side, side), generator=generator)])
+
+    truth = draw(CLASSES + 1, -1, 6).repeat_interleave(4, 1).repeat_interleave(4, 2)
+    fine, coarse = (torch.rand(n, n, generator=generator) < share for n, share in ((12, 0.2), (6, 0.25)))
+    other = draw(CLASSES + predicted_void, -1 if predicted_void else 0, SIDE)
+    predicted = torch.where(fine.repeat_interleave(2, 0).repeat_interleave(2, 1), other, truth)
+    if predicted_void:  # whole segments too
+        predicted = predicted.masked_fill(coarse.repeat_interleave(4, 0).repeat_interleave(4, 1), -1)
+        return truth, predicted
+    return truth, torch.where((predicted[0] == CLASSES) | (predicted[1] < 0), other, predicted)
+
+
+def segments_of(maps: Tensor) -> dict[tuple[int, int], set[int]]:
+    """The pixels of every segment, by class and object; void pixels are in none."""
+    found: dict[tuple[int, int], set[int]] = {}
+    for place, (kind, thing) in enumerate(zip(*maps.flatten(1).tolist(), strict=True)):
+        if 0 <= kind < CLASSES and (kind in STUFF or thing >= 0):
+            found.setdefault((kind, 0 if kind in STUFF else thing), set()).add(place)
+    return found
+
+
+def defined_quality(truth: Tensor, predicted: Tensor) -> list[tuple[float, int, int, int]]:
+    """For each class the sum of IoU, and the matched, wrong and missed segments, pixel by pixel from the definition."""
+    true, found = segments_of(truth), segments_of(predicted)
+    known = set().union(*true.values())
+    rows = []
+    for kind in range(CLASSES):
+        ours = [pixels for (of, _), pixels in true.items() if of == kind]
+        theirs = [pixels for (of, _), pixels in found.items() if of == kind]
+        overlaps = [[len(a & b) / len(a | (b & known)) for b in theirs] for a in ours]
+        matches = [(i, j) for i in range(len(ours)) for j in range(len(theirs)) if overlaps[i][j] > 0.5]
+        unmatched = [b for j, b in enumerate(theirs) if j not in {j for _, j in matches}]
+        wrong = [b for b in unmatched if not 2 * len(b - known) > len(b)]
+        rows.append((sum(overlaps[i][j] for i, j in matches), len(matches), len(wrong), len(ours) - len(matches)))
+    return rows
+
+
+def counts(quality: PanopticQuality) -> list[tuple[float, int, int, int]]:
+    return list(zip(*(each.tolist() for each in vars(quality).values()), strict=True))
+
+
+def assert_as_defined(quality: PanopticQuality, truth: Tensor, predicted: Tensor) -> None:
+    expected = defined_quality(truth, predicted)
+    for row, wanted in zip(counts(quality), expected, strict=True):
+        assert row == pytest.approx(wanted, abs=1e-12)
+    seen = [row for row in expected if sum(row[1:])]
+    each = [overlap / (right + wrong / 2 + missed / 2) for overlap, right, wrong, missed in seen]
+    assert quality.scores(STUFF)["pq"] == pytest.approx(sum(each) / len(each), abs=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_quality_is_that_of_the_definition_with_void_on_both_sides(seed: int) -> None:
+    maps = [random_maps(8 * seed + view) for view in range(3)]
+    for truth, predicted in maps:
+        assert_as_defined(overlaps(truth, predicted).quality(CLASSES), truth, predicted)
+    scene = sum((overlaps(*each) for each in maps[1:]), overlaps(*maps[0]))
+    side_by_side = [torch.cat(each, dim=2) for each in zip(*maps, strict=True)]
+    assert_as_defined(scene.quality(CLASSES), *side_by_side)
+
+
+def test_random_maps_have_void_that_matters() -> None:
+    """Else the test above would not tell whether void on one side is treated like void on the other."""
+    pairs = [random_maps(seed) for seed in range(24)]
+    swapped = [overlaps(predicted, truth).quality(CLASSES) for truth, predicted in pairs]
+    straight = [overlaps(truth, predicted).quality(CLASSES) for truth, predicted in pairs]
+    assert sum(float((a.missed - b.wrong).abs().sum()) for a, b in zip(straight, swapped, strict=True)) > 10
+    assert sum(float((a.overlap - b.overlap).abs().sum()) for a, b in zip(straight, swapped, strict=True)) > 1
+
+
+def test_predicted_void_excuses_nothing_and_true_void_excuses_what_lies_in_it() -> None:
+    truth = torch.zeros(2, 4, 8, dtype=torch.int64)
+    predicted = truth.clone()
+    predicted[0, :, 3:] = CLASSES  # 12 of 32 pixels are found
+    assert counts(overlaps(truth, predicted).quality(CLASSES))[0] == (0, 0, 1, 1)
+    assert counts(overlaps(predicted, truth).quality(CLASSES))[0] == (1, 1, 0, 0)
+    predicted[0, :, 3:6] = 0
+    assert counts(overlaps(truth, predicted).quality(CLASSES))[0] == (24 / 32, 1, 0, 0)
+    truth[0, :, :4] = CLASSES
+    truth[0, :, 4:] = 1
+    predicted[0, :, 4:] = CLASSES
+    assert counts(overlaps(truth, predicted).quality(CLASSES))[:2] == [(0, 0, 0, 0), (0, 0, 0, 1)]
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_quality_equals_that_of_torchmetrics(seed: int) -> None:
+def test_quality_equals_that_of_torchmetrics_where_nothing_predicted_is_void(seed: int) -> None:
+    """Void of the prediction is treated there like that of the truth, unlike in the paper."""
     detection = pytest.importorskip("torchmetrics.functional.detection")
-    truth, predicted = random_maps(seed)
-    ours = scores(truth, predicted)
+    truth, predicted = random_maps(seed, predicted_void=False)
+    truth = torch.where((truth[0] == CLASSES) | (truth[1] < 0), CLASSES, truth)  # things have an object there
+    maps = [torch.stack(list(each), dim=-1)[None] for each in (predicted, truth)]
     things = set(range(CLASSES)) - set(STUFF)
-
-    def theirs(known: set[int], stuff: set[int]) -> list[float]:
-        maps = [torch.stack(list(each), dim=-1)[None] for each in (predicted, truth)]
-        found = detection.panoptic_quality(
-            *maps, known, stuff, allow_unknown_preds_category=True, return_sq_and_rq=True
-        )
-        return found.tolist()
-
-    assert [ours[name] for name in SCORES[:3]] == pytest.approx(theirs(things, set(STUFF)))
-    # Classes that are left out are void there, which also excuses predictions; so each kind is compared alone.
-    per_class = detection.panoptic_quality(
-        *[torch.stack(list(each), dim=-1)[None] for each in (predicted, truth)], things, set(STUFF),
-        allow_unknown_preds_category=True, return_per_class=True,
-    )  # fmt: skip
-    order = [*sorted(things), *sorted(STUFF)]
-    quality = overlaps(truth, predicted).quality(CLASSES)
-    expected = quality.overlap / (quality.right + (quality.wrong + quality.missed) / 2)
-    assert per_class.flatten().tolist() == pytest.approx(expected[torch.tensor(order)].tolist())
+    found = detection.panoptic_quality(
+        *maps, things, set(STUFF), allow_unknown_preds_category=True, return_sq_and_rq=True
+    )
+    assert list(scores(truth, predicted).values())[:3] == pytest.approx(found.tolist())
 
 
 def test_the_truth_itself_scores_one() -> None:

@@ -15,6 +15,8 @@ from gpnerf.structures import Cameras, SourceViews
 from gpnerf.training import LossWeights, Objective
 from gpnerf.training.photometric import colour_mismatch
 
+pytestmark = pytest.mark.usefixtures("float64")
+
 HEIGHT, WIDTH = 64, 80
 
 

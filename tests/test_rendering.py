@@ -27,7 +27,7 @@ def render(network: GPNeRF, camera: Cameras, **options: Any) -> ImageOutput:
 
 
 def assert_same(a: ImageOutput, b: ImageOutput) -> None:
-    for name, tolerance in (("rgb", 1e-5), ("depth", 1e-5), ("features", 1e-5), ("logits", 1e-4)):
+    for name, tolerance in (("rgb", 5e-5), ("depth", 5e-5), ("features", 5e-5), ("logits", 1e-4)):
         assert_close(getattr(a, name), getattr(b, name), tolerance)
 
 
@@ -44,8 +44,8 @@ def test_the_picture_does_not_depend_on_the_chunk_size(stride: int) -> None:
 def test_a_stride_leaves_pixels_out_and_changes_no_other(height: int, width: int, stride: int) -> None:
     network, camera = model(), target(height, width)
     full, sparse = render(network, camera), render(network, camera, stride=stride)
-    assert torch.allclose(sparse.rgb, full.rgb[:, ::stride, ::stride], atol=1e-5)
-    assert torch.allclose(sparse.depth, full.depth[::stride, ::stride], atol=1e-5)
+    assert torch.allclose(sparse.rgb, full.rgb[:, ::stride, ::stride], atol=5e-5)
+    assert torch.allclose(sparse.depth, full.depth[::stride, ::stride], atol=5e-5)
     assert_same(replace(sparse, rgb=full.rgb, depth=full.depth), full)
 
 
@@ -66,16 +66,16 @@ def test_every_pixel_is_what_its_ray_renders() -> None:
     with torch.no_grad():
         maps = network.encode_sources(example().sources)
         _, fine = network.renderer(camera_rays(camera, pixel_grid(9, 13)), maps, NEAR, FAR, Wanted(features=True))
-    assert torch.allclose(output.rgb, fine.rgb.T.reshape(3, 9, 13), atol=1e-5)
-    assert torch.allclose(output.depth, fine.depth.reshape(9, 13), atol=1e-5)
+    assert torch.allclose(output.rgb, fine.rgb.T.reshape(3, 9, 13), atol=5e-5)
+    assert torch.allclose(output.depth, fine.depth.reshape(9, 13), atol=5e-5)
     assert output.features is not None
-    assert torch.allclose(output.features, fine.features.T.reshape(-1, 9, 13)[:, ::2, ::2], atol=1e-5)
+    assert torch.allclose(output.features, fine.features.T.reshape(-1, 9, 13)[:, ::2, ::2], atol=5e-5)
 
 
 @pytest.mark.parametrize("changes", [{}, {"importance": 0}, {"fine_features": 8}])
 def test_depths_lie_between_near_and_far(changes: dict[str, Any]) -> None:
     depth = render(model(**changes), target(9, 13)).depth
-    assert float(depth.min()) >= NEAR and float(depth.max()) <= FAR * (1 + 1e-5)
+    assert float(depth.min()) >= NEAR and float(depth.max()) <= FAR * (1 + 5e-5)
 
 
 def test_rendering_is_deterministic() -> None:
@@ -90,7 +90,7 @@ def test_without_semantics_there_are_colour_and_depth_only() -> None:
     network, camera = model(), target(9, 13)
     full, plain = render(network, camera), render(network, camera, semantics=False)
     assert plain.features is None and plain.logits is None
-    assert torch.allclose(plain.rgb, full.rgb, atol=1e-5) and torch.allclose(plain.depth, full.depth, atol=1e-5)
+    assert torch.allclose(plain.rgb, full.rgb, atol=5e-5) and torch.allclose(plain.depth, full.depth, atol=5e-5)
 
 
 @pytest.mark.parametrize(("height", "width"), [(12, 16), (9, 13)])
@@ -102,12 +102,12 @@ def test_label_rendering_spreads_the_logits_of_every_second_ray(height: int, wid
     with torch.no_grad():
         maps = network.encode_sources(example().sources)
         _, fine = network.renderer(camera_rays(camera, pixel_grid(height, width, 2)), maps, NEAR, FAR)
-    assert torch.allclose(output.logits[:, 0, 0], fine.logits[0], atol=1e-5)  # corners meet
+    assert torch.allclose(output.logits[:, 0, 0], fine.logits[0], atol=5e-5)  # corners meet
     if height % 2 == width % 2 == 0:
-        assert torch.allclose(output.logits[:, -1, -1], fine.logits[-1], atol=1e-5)
+        assert torch.allclose(output.logits[:, -1, -1], fine.logits[-1], atol=5e-5)
     low, high = fine.logits.min(dim=0).values, fine.logits.max(dim=0).values
     spread = output.logits.flatten(1)
-    assert bool((spread >= low[:, None] - 1e-5).all()) and bool((spread <= high[:, None] + 1e-5).all())
+    assert bool((spread >= low[:, None] - 5e-5).all()) and bool((spread <= high[:, None] + 5e-5).all())
 
 
 def test_the_order_of_the_source_views_does_not_change_the_picture() -> None:

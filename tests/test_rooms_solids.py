@@ -39,7 +39,7 @@ def test_faces_and_texture_coordinates_round_trip(shape: Shape, face: int) -> No
     points, normals = from_cube(shape, face, uv)
     found, back = onto_cube(np.full(len(uv), shape), points)
     assert (found == face).all()
-    np.testing.assert_allclose(back, uv, atol=1e-5)
+    np.testing.assert_allclose(back, uv, atol=5e-5)
     assert ((points * normals).sum(1) > 0).all()
 
 

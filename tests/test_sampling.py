@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from gpnerf import sampling
 
+pytestmark = pytest.mark.usefixtures("float64")
+
 seeds = st.integers(0, 2**32 - 1)
 both = pytest.mark.parametrize("inverse", [False, True])
 

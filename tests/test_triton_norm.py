@@ -39,7 +39,7 @@ def test_the_layer_norm_equals_that_of_pytorch(shape: tuple[int, ...], device: s
     given = leaves(shape, device)
     # The true gradient of a row of one number is 0; a GPU's fused rounding leaves 1e-7, times 1 / sqrt(eps).
     eps = 1e-6 if shape[-1] > 1 else 1e-2
-    agree(*(with_gradients(kernel, given, eps) for kernel in (False, True)), bound=1e-5)
+    agree(*(with_gradients(kernel, given, eps) for kernel in (False, True)), bound=5e-5)
 
 
 @interpreted
@@ -50,7 +50,7 @@ def test_more_blocks_than_programs_are_shared_among_them(device: str) -> None:
     given, most = leaves((700, 16), device), triton_norm._PROGRAMS
     triton_norm._PROGRAMS = 2
     try:
-        agree(*(with_gradients(kernel, given, 1e-6) for kernel in (False, True)), bound=1e-5)
+        agree(*(with_gradients(kernel, given, 1e-6) for kernel in (False, True)), bound=5e-5)
     finally:
         triton_norm._PROGRAMS = most
 
@@ -63,10 +63,10 @@ def test_rows_in_any_layout_and_constant_rows(device: str) -> None:
     x, weight, bias = leaves((6, 5, 8), device)
     turned = x.transpose(0, 1)
     assert torch.allclose(
-        layer_norm(turned, weight, bias, 1e-6), F.layer_norm(turned, (8,), weight, bias, 1e-6), atol=1e-5
+        layer_norm(turned, weight, bias, 1e-6), F.layer_norm(turned, (8,), weight, bias, 1e-6), atol=5e-5
     )
     constant = torch.full_like(x, 3.0)
-    assert torch.allclose(layer_norm(constant, weight, bias, 1e-6), bias.expand_as(x))
+    assert torch.allclose(layer_norm(constant, weight, bias, 1e-6), bias.expand_as(x), atol=5e-5)
 
 
 @interpreted

@@ -67,7 +67,7 @@ def test_attention_sums_to_one_over_the_views_that_see() -> None:
     _, attention = view_attention(query, views, places, unseen, folded())
     assert torch.allclose(attention.sum(dim=0), torch.ones(()).double())
     assert not attention[1, 0].any() and bool((attention[[0, 2], 0] > 0).all())
-    assert torch.allclose(attention[:, 2], torch.full((), 1 / VIEWS).double(), rtol=1e-12)
+    assert torch.allclose(attention[:, 2], torch.full((), 1 / VIEWS, dtype=torch.float64), atol=1e-12)
     assert float((attention[:, 1] - 1 / VIEWS).detach().abs().min()) > 1e-6  # views that see are told apart
 
 
@@ -93,7 +93,7 @@ def test_bfloat16_keeps_the_softmax_in_float32(blind: bool) -> None:
     low = [x.bfloat16() for x in (query, views, places, unseen)]
     attended, attention = view_attention(*low, folded())
     assert attention.dtype == torch.float32
-    assert torch.allclose(attention.sum(dim=0), torch.ones(()), atol=1e-6)
+    assert torch.allclose(attention.sum(dim=0), torch.ones(()), atol=5e-5)
     assert torch.allclose(attention.double(), expected_attention, atol=2e-2)
     assert float((attended.double() - expected).norm() / expected.norm()) < 2e-2
 

@@ -40,13 +40,13 @@ def test_a_picture_spans_the_angle_of_view(seed: int, angle: float, aspect: floa
     look = Look.of(np.array([w, x, y, z]), place, angle, aspect)
     camera = look.camera(height)
     assert min(camera.height, camera.width) >= 32 and camera.height >= height
-    assert camera.width == pytest.approx(aspect * camera.height, abs=0.5)
+    assert camera.width == pytest.approx(aspect * camera.height, abs=0.5 + 1e-9)
     # The upper edge of the first row (-0.5) lies half the angle above the optical axis, in the middle of the columns.
     edge = np.linalg.inv(camera.intrinsics.numpy()) @ [(camera.width - 1) / 2, -0.5, 1]
     assert np.allclose(edge, [0, -np.tan(angle / 2), 1], atol=1e-4)
     forward = camera.cam_to_world[:3, :3].numpy() @ [0, 0, 1]
-    assert np.allclose(forward, rotation.apply([0, 0, 1]), atol=1e-5)
-    assert np.allclose(camera.cam_to_world[:3, 3], place, atol=1e-5)
+    assert np.allclose(forward, rotation.apply([0, 0, 1]), atol=5e-5)
+    assert np.allclose(camera.cam_to_world[:3, 3], place, atol=5e-5)
     assert abs(look.quaternion @ [w, x, y, z]) == pytest.approx(1)
 
 

@@ -130,10 +130,10 @@ def test_both_ways_agree_in_float32(with_field: bool) -> None:
     plain, plain_field = weighted_sums(
         lambda view: read_maps(maps[view : view + 1], grid[view : view + 1])[0], render_weights, given
     )
-    assert torch.allclose(rendered, plain, atol=1e-5)
+    assert torch.allclose(rendered, plain, atol=5e-5)
     assert (field is None) == (plain_field is None) == (not with_field)
     if field is not None:
-        assert field.shape == (SAMPLES, RAYS, CHANNELS) and torch.allclose(field, plain_field, atol=1e-5)
+        assert field.shape == (SAMPLES, RAYS, CHANNELS) and torch.allclose(field, plain_field, atol=5e-5)
 
 
 def test_neither_memory_order_nor_low_precision_of_the_maps_moves_a_sample() -> None:
@@ -143,7 +143,7 @@ def test_neither_memory_order_nor_low_precision_of_the_maps_moves_a_sample() -> 
     expected = weighted_read(maps.float(), grid, *weights)
     for same in (maps, maps.float().contiguous(memory_format=torch.channels_last)):
         for ours, theirs in zip(weighted_read(same, grid, *weights), expected, strict=True):
-            assert torch.allclose(ours, theirs, atol=1e-5)
+            assert torch.allclose(ours, theirs, atol=5e-5)
 
 
 def test_nothing_that_was_read_is_kept_for_the_backward_pass() -> None:

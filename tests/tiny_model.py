@@ -38,7 +38,8 @@ def model(seed: int = 0, **changes: Any) -> GPNeRF:
 def cameras(count: int, height: int, width: int) -> Cameras:
     """Cameras on a circle that look at its centre."""
     intrinsics = torch.tensor([[0.9 * width, 0, (width - 1) / 2], [0, 0.9 * width, (height - 1) / 2], [0, 0, 1]])
-    poses = torch.stack([torch.from_numpy(circle_pose(index, 16)) for index in range(count)]).float()
+    poses = torch.stack([torch.from_numpy(circle_pose(index, 16)) for index in range(count)])
+    poses = poses.to(torch.get_default_dtype())
     return Cameras(intrinsics.expand(count, 3, 3), poses, height, width)
 
 

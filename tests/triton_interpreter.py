@@ -49,6 +49,20 @@ def _process() -> ProcessPoolExecutor:
 def _prepare() -> None:
     os.environ["TRITON_INTERPRET"] = "1"
     torch.set_num_threads(1)
+    _make_tensors_indices()
+
+
+def _make_tensors_indices() -> None:
+    """Let a kernel count up to a number it is given: Triton 3.6 asks for `int` of an array, which NumPy 2.4 refuses."""
+    from triton.runtime import interpreter
+
+    patch = interpreter._patch_lang_tensor  # called before every kernel
+
+    def patched(tensor: type, *scope: Any) -> None:
+        patch(tensor, *scope)
+        tensor.__index__ = lambda self: self.handle.data.item()  # type: ignore[attr-defined]
+
+    interpreter._patch_lang_tensor = patched
 
 
 def agree(plain: list[torch.Tensor], fast: list[torch.Tensor], bound: float) -> None:

@@ -37,7 +37,7 @@ def describe_model(
     instances: InstanceMap | None,
 ) -> dict[str, Any]:
     """What a checkpoint tells of its model; `scene` is the one that the instances are of."""
-    described = {"architecture": architecture.to_dict(), "depth_range": examples.depth_range}
+    described = {"architecture": architecture.to_dict(), "depth_range": examples.depth_range, "compat": examples.compat}
     if not instances:
         return described | {"class_names": list(class_names)}
     names = class_names if architecture.outputs else _channel_names(config, instances)

@@ -7,6 +7,7 @@ from gpnerf.checkpoint import is_released, load_checkpoint, load_weights
 from gpnerf.distributed import select_device
 from gpnerf.errors import UserError
 from gpnerf.novel_views import NovelViews
+from gpnerf.structures import Compat
 
 _DEVICES = ("auto", "cpu", "cuda")
 
@@ -31,4 +32,5 @@ def load_novel_views(path: Path, device: str) -> NovelViews:
             "use a checkpoint that this version of train_gpnerf.py or scripts/export_weights.py wrote"
         ) from error
     load_weights(model, content, path)
-    return NovelViews(model, names, (near, far), select_device(device, expects_gpu=False))
+    compat: Compat = "release" if content.get("compat", model.compat) == "release" else "none"
+    return NovelViews(model, names, (near, far), select_device(device, expects_gpu=False), compat)

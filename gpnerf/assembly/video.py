@@ -51,7 +51,7 @@ def build_video(config: Config, request: VideoRequest) -> Video:
 def labellings(config: Config, trained: TrainedScene) -> tuple[Labelling, ...]:
     """What the task tells apart."""
     source = trained.source
-    classes = Classes(source.class_names, config.run.compat)
+    classes = Classes(source.class_names, source.protocol.compat)
     if trained.objects is None or trained.scene.instance_map is None:
         return (classes,)
     instances = Instances(trained.scene.instance_map, trained.objects)

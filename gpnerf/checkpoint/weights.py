@@ -20,7 +20,7 @@ _RENDERERS = ("renderer.", "net_coarse.", "net_fine.")
 
 # Everything in a checkpoint that is not the state of its training.
 _DESCRIPTION = (
-    *("model", "architecture", "class_names", "depth_range", "step", "class_counts"),
+    *("model", "architecture", "class_names", "depth_range", "compat", "step", "class_counts"),
     *("task", "scene", "instances"),  # of weights that tell the instances of one scene apart
 )
 

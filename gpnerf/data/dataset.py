@@ -10,7 +10,7 @@ from gpnerf.data.protocol import Protocol
 from gpnerf.data.scene import Scene
 from gpnerf.data.view_selection import draw_from_pool
 from gpnerf.errors import UserError
-from gpnerf.structures import Example, FrameFailure, SourceViews, TargetView
+from gpnerf.structures import Compat, Example, FrameFailure, SourceViews, TargetView
 
 Key = tuple[int, int]
 
@@ -35,6 +35,11 @@ class KeyedExamples(Dataset[Example | FrameFailure], ABC):
     @abstractmethod
     def depth_range(self) -> tuple[float, float]:
         """The nearest near and the farthest far plane (metres) of the examples."""
+
+    @property
+    def compat(self) -> Compat:
+        """Which forms the examples are read in; the flags are the same for every data set of a run."""
+        return "none"
 
 
 class TrainingExamples(KeyedExamples):
@@ -70,6 +75,10 @@ class TrainingExamples(KeyedExamples):
     def depth_range(self) -> tuple[float, float]:
         near, far = zip(*self._ranges, strict=True)
         return min(near), max(far)
+
+    @property
+    def compat(self) -> Compat:
+        return self.protocol.compat
 
     def draw(self, index: int, rng: np.random.Generator) -> Example | FrameFailure:
         """The `index`-th target with sources drawn by `rng`; a failure if one of its files cannot be read."""
@@ -107,6 +116,10 @@ class MixedExamples(KeyedExamples):
     def depth_range(self) -> tuple[float, float]:
         near, far = zip(*(part.depth_range for part in self.parts), strict=True)
         return min(near), max(far)
+
+    @property
+    def compat(self) -> Compat:
+        return self.parts[0].compat
 
     def draw(self, index: int, rng: np.random.Generator) -> Example | FrameFailure:
         """An example of a part picked by `rng`, any of its targets with the same chance."""

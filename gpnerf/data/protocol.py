@@ -34,8 +34,9 @@ class Protocol:
 
     `source_rule`: "nearest" (smallest pose distance), "released" (the released program's draw) or "listed"
     (`listed_sources`: scene -> target frame -> source frames). A source is at least `min_index_gap` places of the
-    recording from its target. `compat` "release" reads images and intrinsics as the released program does. An empty
-    list of scenes stands for every scene of the data set; without `depth_ranges` each scene tells its own.
+    recording from its target. `compat` "release", which `--compat release` sets too, reads images and intrinsics as the
+    released program does, and lets the ignore class be predicted wherever labels are. An empty list of scenes stands
+    for every scene of the data set; without `depth_ranges` each scene tells its own.
     """
 
     name: str

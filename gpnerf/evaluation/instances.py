@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gpnerf.data.scene import Scene
 from gpnerf.matching import assign
+from gpnerf.metrics.detection import Detections
 from gpnerf.metrics.instances import average_precisions, match_instances, without_small
 from gpnerf.models.gpnerf import GPNeRF
 
@@ -47,10 +48,15 @@ class ChannelObjects:
         shared = [name for name in ceiling if name.startswith(_SHARED) or name.startswith("recall")]
         return scores | {f"{name}_query": ceiling[name] for name in shared}
 
+    def detections(
+        self, logits: Float[Tensor, "outputs height width"], truth: Int64[Tensor, "height width"]
+    ) -> Detections:
+        """What a view adds to the average precision of all views as one."""
+        probabilities, none = self._probabilities(logits)
+        return Detections.of(probabilities, truth, none)
+
     def _scores(self, logits: Tensor, truth: Tensor) -> Scores:
-        channels = len(self.ids)
-        probabilities = logits.softmax(dim=0)[: channels + self.has_none]
-        none = channels if self.has_none else None
+        probabilities, none = self._probabilities(logits)
         every = match_instances(probabilities, truth, none)
         large = average_precisions(match_instances(probabilities, without_small(truth), none))
         return {
@@ -58,6 +64,11 @@ class ChannelObjects:
             **{f"{name}_large": large[name] for name in _SHARED},
             "recall50_small": every.small_recall(_RECALL_THRESHOLD),
         }
+
+    def _probabilities(self, logits: Tensor) -> tuple[Tensor, int | None]:
+        """Of every channel that stands for something, and which of them stands for none."""
+        channels = len(self.ids)
+        return logits.softmax(dim=0)[: channels + self.has_none], channels if self.has_none else None
 
 
 @torch.no_grad()

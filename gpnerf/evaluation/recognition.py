@@ -10,6 +10,7 @@ from torch import Tensor
 from gpnerf.evaluation.instances import ChannelObjects
 from gpnerf.evaluation.panoptic import PanopticMap
 from gpnerf.metrics.boundary import near_borders
+from gpnerf.metrics.detection import Detections
 from gpnerf.metrics.panoptic import SegmentOverlaps
 from gpnerf.metrics.segmentation import SegmentationScores, predicted_labels
 from gpnerf.structures import Compat, TargetView
@@ -39,6 +40,7 @@ class Recognised:
     scores: Mapping[str, float | None] = field(default_factory=dict)
     segmentation: SegmentationScores | None = None
     overlaps: SegmentOverlaps | None = None
+    detections: Detections | None = None
 
 
 def recognise(
@@ -49,7 +51,7 @@ def recognise(
     `objects` tell what the channels of instances stand for. Everything lies on the CPU.
     """
     classes = None if logits[0] is None else predicted_labels(logits[0], task.compat)
-    instances = panoptic = overlaps = segmentation = None
+    instances = panoptic = overlaps = segmentation = detections = None
     scores: Scores = {}
     if classes is not None and target.labels is not None:
         segmentation = _segmentation(target.labels, classes, task)
@@ -58,13 +60,14 @@ def recognise(
         instances = objects.likeliest(logits[1])
         if target.instances is not None and query[1] is not None:
             scores |= objects.scores(logits[1], query[1], target.instances)
+            detections = objects.detections(logits[1], target.instances)
     if classes is not None and logits[1] is not None and objects is not None:
-        panoptic = PanopticMap.merged(classes, objects.likeliest_thing(logits[1]), task.stuff)
+        panoptic = PanopticMap.predicted(classes, logits[1], objects, len(task.class_names), task.stuff)
         overlaps = _overlaps(panoptic, target, task)
         if overlaps is not None:
             quality = overlaps.quality(len(task.class_names))
             scores |= quality.scores(task.stuff) | _panoptic_ceiling(query, target, task, objects)
-    return Recognised(classes, instances, panoptic, scores, segmentation, overlaps)
+    return Recognised(classes, instances, panoptic, scores, segmentation, overlaps, detections)
 
 
 def _segmentation(truth: Tensor, predicted: Tensor, task: Task) -> SegmentationScores:
@@ -96,6 +99,7 @@ def _overlaps(panoptic: PanopticMap, target: TargetView, task: Task) -> SegmentO
 def _panoptic_ceiling(query: Logits, target: TargetView, task: Task, objects: ChannelObjects) -> Scores:
     assert query[0] is not None and query[1] is not None, "both heads have decoded the real image too"
     classes = predicted_labels(query[0], task.compat)
-    overlaps = _overlaps(PanopticMap.merged(classes, objects.likeliest_thing(query[1]), task.stuff), target, task)
+    count = len(task.class_names)
+    overlaps = _overlaps(PanopticMap.predicted(classes, query[1], objects, count, task.stuff), target, task)
     assert overlaps is not None
-    return {"pq_query": overlaps.quality(len(task.class_names)).scores(task.stuff)["pq"]}
+    return {"pq_query": overlaps.quality(count).scores(task.stuff)["pq"]}

@@ -1,9 +1,9 @@
 """From the scores of views to `metrics.json`, `summary.md` and `report.html`."""
 
-import json
 import platform
 import subprocess
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from gpnerf.errors import UserError
 from gpnerf.evaluation.report import Comparison, report_page
 from gpnerf.metrics.instances import THRESHOLDS
 from gpnerf.metrics.segmentation import SegmentationScores
+from gpnerf.storage import strict_json
 
 Scores = dict[str, float | None]
 
@@ -25,11 +26,20 @@ INSTANCE_SCORES = (
     *("recall50_small", "recall50_small_query"),
 )
 
+# COCO's average precision, of all views of a scene. It came after the protocols were written: where one lists the score
+# on the right these are reported too, so that its file and the SHA-256 of its content stay what they were.
+COCO_SCORES = ("ap_coco", "ap50_coco")
+_LISTED_WITH = dict.fromkeys(COCO_SCORES, "ap50")
+
 # The scores of classes and instances as one segmentation, of a view; those that end in _scene take all views of a scene
 # for one picture.
 _PANOPTIC = ("pq", "sq", "rq", "pq_things", "pq_stuff")
 SCENE_SUFFIX = "_scene"
-PANOPTIC_SCORES = (*_PANOPTIC, *(f"{name}{SCENE_SUFFIX}" for name in _PANOPTIC), "pq_query")
+_PANOPTIC_OF_SCENE = tuple(f"{name}{SCENE_SUFFIX}" for name in _PANOPTIC)
+PANOPTIC_SCORES = (*_PANOPTIC, *_PANOPTIC_OF_SCENE, "pq_query")
+
+# Scores that a scene has as a whole, not as the mean of its views.
+SCENE_SCORES = (*_PANOPTIC_OF_SCENE, *COCO_SCORES)
 
 # Every score that an evaluation can give.
 _SEGMENTATION = ("miou", "total_accuracy", "class_accuracy")
@@ -40,6 +50,7 @@ SCORES = (
     *("miou_boundary", "miou_query", "miou_most_frequent"),
     *PANOPTIC_SCORES,
     *INSTANCE_SCORES,
+    *COCO_SCORES,
 )
 
 
@@ -62,15 +73,13 @@ def assemble(
 ) -> dict[str, Any]:
     """The scores of a whole evaluation: per image, per scene (mean over images) and overall (mean over scenes).
 
-    Only the scores that `metrics` names are kept. `of_scenes` are those that are of a scene as a whole.
+    Only what `metrics` names is kept, and what goes with that. `of_scenes` are the scores of a scene as a whole.
 
     Scores named `*_dataset` come from one confusion matrix over all pixels of a scene, or of all scenes; the latter
     (rows: truth, in the order of the classes) is kept too.
     """
 
-    def listed(scores: Mapping[str, float | None]) -> Scores:
-        return {name: value for name, value in scores.items() if name in metrics}
-
+    listed = partial(_listed, metrics)
     scenes = {scene: {frame: listed(scores) for frame, scores in images.items()} for scene, images in scenes.items()}
     means = {scene: mean_scores(images.values()) | listed(of_scenes.get(scene, {})) for scene, images in scenes.items()}
     overall = mean_scores(means.values())
@@ -92,6 +101,11 @@ def assemble(
         "confusion_matrix": confusion,
         "seconds_per_image": sum(seconds) / len(seconds) if seconds else None,
     }
+
+
+def _listed(metrics: Collection[str], scores: Mapping[str, float | None]) -> Scores:
+    """The scores that are named, and those that go with a named one."""
+    return {name: value for name, value in scores.items() if name in metrics or _LISTED_WITH.get(name) in metrics}
 
 
 def environment(device: torch.device) -> dict[str, Any]:
@@ -118,7 +132,7 @@ def write_results(folder: Path, results: dict[str, Any], views: Sequence[Compari
 
     The report also shows some views and the text of the run's config file.
     """
-    write_whole(folder / "metrics.json", json.dumps(results, indent=1))
+    write_whole(folder / "metrics.json", strict_json(results, indent=1))
     write_whole(folder / "summary.md", summary(results))
     write_whole(folder / "report.html", report_page(results, views, config))
 
@@ -147,7 +161,9 @@ def summary(results: dict[str, Any]) -> str:
     ]
     if "best_on_test" in results:
         best = {scene: {"step": float(part["step"]), **part["mean"]} for scene, part in results["best_on_test"].items()}
-        columns = [name for name, value in next(iter(best.values())).items() if value is not None]
+        columns = list(
+            dict.fromkeys(name for mean in best.values() for name, value in mean.items() if value is not None)
+        )
         lines += ["Best checkpoint on the test images, as the released program reports it:", ""]
         lines += [_table("scene", columns, best), ""]
     if results["per_class_iou"]:

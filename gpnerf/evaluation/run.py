@@ -1,11 +1,10 @@
 """Evaluates scenes under a protocol: every rank renders its share, rank 0 writes the results."""
 
 import functools
-import json
 import logging
 import operator
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,20 +18,23 @@ from gpnerf.data.protocol import Protocol, resolve
 from gpnerf.data.scene import Scene
 from gpnerf.distributed import Context
 from gpnerf.encodings import Encodings
+from gpnerf.evaluation.finite import NotFinite, warn_of
 from gpnerf.evaluation.instances import channel_objects
 from gpnerf.evaluation.pictures import write_pictures
 from gpnerf.evaluation.recognition import Task
 from gpnerf.evaluation.report import worst_views
 from gpnerf.evaluation.results import SCENE_SUFFIX, Scores, assemble, environment, prepare, write_results
 from gpnerf.evaluation.view import ViewResult, ViewSettings, evaluate_view
+from gpnerf.metrics.detection import Detections
 from gpnerf.metrics.panoptic import SegmentOverlaps
 from gpnerf.metrics.perceptual import LPIPS_METRICS, LpipsScorer, lpips_scorer
 from gpnerf.metrics.segmentation import SegmentationScores
 from gpnerf.models.gpnerf import GPNeRF
+from gpnerf.storage import strict_json
 
 _log = logging.getLogger(__name__)
 
-_State = TypeVar("_State", SegmentationScores, SegmentOverlaps)
+_State = TypeVar("_State", SegmentationScores, SegmentOverlaps, Detections)
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ class _Collected:
     segmentation: SegmentationScores | None
     overlaps: SegmentOverlaps | None
     seconds: list[float]
+    detections: dict[int, Detections] = field(default_factory=dict)
+    faults: dict[int, tuple[NotFinite, ...]] = field(default_factory=dict)
 
     def add(self, result: ViewResult) -> None:
         """One more view."""
@@ -60,6 +64,18 @@ class _Collected:
         self.seconds.append(result.seconds)
         self.segmentation = _sum([self.segmentation, result.recognised.segmentation])
         self.overlaps = _sum([self.overlaps, result.recognised.overlaps])
+        if result.recognised.detections is not None:
+            self.detections[result.frame] = result.recognised.detections
+        self.faults[result.frame] = result.faults
+
+    def of_scene(self, task: Task) -> Scores:
+        """The scores of all views as one."""
+        scores: Scores = {}
+        if self.overlaps is not None:
+            scores |= self.overlaps.quality(len(task.class_names)).scores(task.stuff, SCENE_SUFFIX)
+        if (detections := _sum(list(self.detections.values()))) is not None:
+            scores |= detections.scores()
+        return scores
 
 
 def evaluate(
@@ -90,15 +106,11 @@ def evaluate(
             collected[scene.name] = _merged(context.gather(share), protocol, scene)
             if context.is_main:
                 _append(settings.folder / "views.jsonl", scene.name, collected[scene.name].scores)
-    results = {
-        "protocol": described,
-        "checkpoint": settings.checkpoint,
-        "environment": environment(device),
-        **_assembled(collected, protocol, settings.view.task),
-    }
+    task, told = settings.view.task, {"checkpoint": settings.checkpoint, "environment": environment(device)}
+    results = {"protocol": described, **told, **_assembled(collected, protocol, task)}
     if context.is_main:
+        warn_of({(scene, frame): found for scene, part in collected.items() for frame, found in part.faults.items()})
         places = [(scene, settings.folder / scene.name) for scene in scenes]
-        task = settings.view.task
         views = worst_views(results, places, task.class_names, task.stuff, settings.view.stride)
         write_results(settings.folder, results, views, settings.config)
     return results
@@ -106,18 +118,13 @@ def evaluate(
 
 def _assembled(collected: dict[str, _Collected], protocol: Protocol, task: Task) -> dict[str, Any]:
     """The scores of all scenes."""
-    count, stuff = len(task.class_names), task.stuff
     return assemble(
         {scene: part.scores for scene, part in collected.items()},
         {scene: part.segmentation for scene, part in collected.items() if part.segmentation is not None},
         task.class_names,
         [seconds for part in collected.values() for seconds in part.seconds],
         protocol.metrics,
-        {
-            scene: part.overlaps.quality(count).scores(stuff, SCENE_SUFFIX)
-            for scene, part in collected.items()
-            if part.overlaps is not None
-        },
+        {scene: part.of_scene(task) for scene, part in collected.items()},
     )
 
 
@@ -157,16 +164,21 @@ def _sum(states: Sequence[_State | None]) -> _State | None:
 def _append(path: Path, scene: str, views: Mapping[int, Scores]) -> None:
     with path.open("a", encoding="utf-8") as file:
         for frame, scores in views.items():
-            file.write(json.dumps({"scene": scene, "frame": frame, **scores}) + "\n")
+            file.write(strict_json({"scene": scene, "frame": frame, **scores}) + "\n")
 
 
 def _merged(shares: Sequence[_Collected], protocol: Protocol, scene: Scene) -> _Collected:
     """The shares of all ranks as one, in the protocol's order of targets."""
-    scores = {frame: value for share in shares for frame, value in share.scores.items()}
+    scores, detections, faults = (
+        {frame: value for share in shares for frame, value in getattr(share, part).items()}
+        for part in ("scores", "detections", "faults")
+    )
     ordered = [int(scene.numbers[index]) for index in protocol.evaluation_indices(scene)]
     return _Collected(
         {frame: scores[frame] for frame in ordered},
         _sum([share.segmentation for share in shares]),
         _sum([share.overlaps for share in shares]),
         [seconds for share in shares for seconds in share.seconds],
+        {frame: detections[frame] for frame in ordered if frame in detections},  # equal confidences go by the order
+        {frame: faults[frame] for frame in ordered},
     )

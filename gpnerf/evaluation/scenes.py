@@ -1,13 +1,14 @@
 """Results of scenes that were evaluated one by one, each with weights of its own, as one table."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from gpnerf.evaluation.results import SCENE_SUFFIX, assemble, environment
+from gpnerf.evaluation.results import SCENE_SCORES, assemble, environment
 
 
 def join_scenes(
@@ -27,7 +28,7 @@ def join_scenes(
         for scene, result in results.items()
     }
     whole = {
-        scene: {name: value for name, value in result["scenes"][scene]["mean"].items() if name.endswith(SCENE_SUFFIX)}
+        scene: {name: value for name, value in result["scenes"][scene]["mean"].items() if name in SCENE_SCORES}
         for scene, result in results.items()
     }
     seconds = [result["seconds_per_image"] for result in results.values()]
@@ -64,7 +65,8 @@ def best_on_test(scene: str, last: dict[str, Any], validations: Path) -> dict[st
 
     def score(result: dict[str, Any]) -> float:
         mean = result["scenes"][scene]["mean"]
-        return next(mean[name] for name in ("miou", "ap75", "psnr") if mean.get(name) is not None)
+        judged = (mean[name] for name in ("miou", "ap75", "psnr") if mean.get(name) is not None)
+        return next(judged, -math.inf)
 
     best = max([*results, last], key=score)
     return {"step": best["checkpoint"]["step"], "mean": best["scenes"][scene]["mean"]}

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gpnerf.data.view_selection import pose_distances
 from gpnerf.encodings import Encodings
+from gpnerf.evaluation.finite import NotFinite, checked_scores
 from gpnerf.evaluation.instances import ChannelObjects
 from gpnerf.evaluation.recognition import Logits, Recognised, Task, recognise
 from gpnerf.metrics.depth import depth_scores
@@ -42,6 +43,7 @@ class ViewResult:
     seconds: float
     output: ImageOutput
     recognised: Recognised
+    faults: tuple[NotFinite, ...] = ()
 
 
 @torch.no_grad()
@@ -67,14 +69,16 @@ def evaluate_view(
             model, maps, moved.target.camera, example.near, example.far, settings.stride, settings.chunking, semantics
         ).to("cpu")
     seconds = time.perf_counter() - started
+    logits, query = (output.logits, output.instance_logits), _query(model, moved, semantics)
+    recognised = recognise(logits, query, example.target, settings.task, objects)
+    told, fault = checked_scores("logits", dict(recognised.scores), *logits, *query)
+    if fault:
+        recognised = replace(recognised, scores=told, segmentation=None, overlaps=None, detections=None)
+    scores, faults = _measured(output, example, settings.stride, lpips)
+    faults = (*faults, fault) if fault else faults
     # What is scored is what the saved pictures hold.
     output = replace(output, rgb=from_uint8(to_uint8(output.rgb)))
-    scores = _colour_scores(output.rgb, example, settings.stride, lpips)
-    if example.target.depth is not None:
-        scores |= depth_scores(output.depth, example.target.depth[:: settings.stride, :: settings.stride])
-    logits = output.logits, output.instance_logits
-    recognised = recognise(logits, _query(model, moved, semantics), example.target, settings.task, objects)
-    return ViewResult(example.frame, scores | dict(recognised.scores), seconds, output, recognised)
+    return ViewResult(example.frame, scores | told, seconds, output, recognised, faults)
 
 
 def nearest_source(example: Example) -> int:
@@ -83,16 +87,35 @@ def nearest_source(example: Example) -> int:
     return int(np.argmin(pose_distances(poses.numpy(), 0)[1:]))
 
 
-def _colour_scores(rgb: Float[Tensor, "3 rows cols"], example: Example, stride: int, lpips: LpipsScorer) -> Scores:
-    truth = from_uint8(to_uint8(example.target.image[:, ::stride, ::stride]))
-    copied = from_uint8(to_uint8(example.sources.images[nearest_source(example)][:, ::stride, ::stride]))
+def _measured(
+    output: ImageOutput, example: Example, stride: int, lpips: LpipsScorer
+) -> tuple[Scores, tuple[NotFinite, ...]]:
+    """The scores of colour and depth, and of the nearest source photo in place of the rendering."""
+    photos = output.rgb, *(image[:, ::stride, ::stride] for image in (example.target.image, _nearest_photo(example)))
+    rgb, truth, copied = (from_uint8(to_uint8(photo)) for photo in photos)
+    scores, no_colour = checked_scores("rendered colours", _colour_scores(rgb, truth, lpips), output.rgb)
+    scores["psnr_nearest_view"] = psnr(copied, truth)
+    depth, no_depth = example.target.depth, None
+    if depth is not None:
+        errors = depth_scores(output.depth, depth[::stride, ::stride])
+        errors, no_depth = checked_scores("rendered depths", errors, output.depth)
+        scores |= errors
+    return scores, tuple(fault for fault in (no_colour, no_depth) if fault)
+
+
+def _nearest_photo(example: Example) -> Float[Tensor, "3 height width"]:
+    return example.sources.images[nearest_source(example)]
+
+
+def _colour_scores(
+    rgb: Float[Tensor, "3 rows cols"], truth: Float[Tensor, "3 rows cols"], lpips: LpipsScorer
+) -> Scores:
     perceptual = lpips.score(rgb, truth)
     return {
         "psnr": psnr(rgb, truth),
         "ssim": ssim(rgb, truth),
         "lpips": None if perceptual is None else perceptual[0],
         "lpips_unscaled": None if perceptual is None else perceptual[1],
-        "psnr_nearest_view": psnr(copied, truth),
     }
 
 

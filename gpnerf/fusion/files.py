@@ -1,7 +1,6 @@
 """The files of a reconstruction: meshes in each colouring, a labelled point cloud, and what the numbers mean."""
 
 import importlib.util
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from gpnerf.fusion.preview import preview
 from gpnerf.fusion.surface import Surface
 from gpnerf.fusion.votes import NONE, Appearance
 from gpnerf.metrics.image import to_uint8
+from gpnerf.storage import strict_json
 from gpnerf.visualize.colouring import IGNORE_COLOUR, class_palette
 from gpnerf.visualize.png import save_picture
 
@@ -63,7 +63,7 @@ def write_geometry(folder: Path, surface: Surface, looks: Appearance, legend: Le
         "mesh.ply": _ply(surface, photo, attributes),
         "points.ply": _ply(points, photo, attributes),
         **{f"{name}.glb": _glb(surface, colours) for name, colours in paintings.items()},
-        "legend.json": json.dumps(_described(legend), indent=1).encode(),
+        "legend.json": strict_json(_described(legend), indent=1).encode(),
     }
     folder.mkdir(parents=True, exist_ok=True)
     save_picture(folder / "preview.png", preview(surface, list(paintings.values())))

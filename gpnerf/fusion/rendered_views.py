@@ -20,6 +20,7 @@ from gpnerf.evaluation.instances import ChannelObjects
 from gpnerf.free_views import FreeViews
 from gpnerf.fusion.observation import Observation
 from gpnerf.metrics.image import from_uint8, to_uint8
+from gpnerf.metrics.segmentation import class_probabilities
 from gpnerf.structures import Cameras, ImageOutput
 
 
@@ -70,7 +71,7 @@ class RenderedViews:
 
     def _probabilities(self, output: ImageOutput) -> Iterator[tuple[str, Float[Tensor, "channels height width"]]]:
         if output.logits is not None:
-            yield "classes", output.logits[:-1].softmax(dim=0)  # the last output, ignore, is no class
+            yield "classes", class_probabilities(output.logits, self.protocol.compat)
         if output.instance_logits is not None and self.objects is not None:
             ids, with_none = self.objects.ids, len(self.objects.ids) + self.objects.has_none
             # From the order of the channels to that of the instances, without that of none.

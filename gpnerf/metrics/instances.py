@@ -20,6 +20,15 @@ _WRONG_PIXEL = -math.log(1e-8)
 
 
 @dataclass(frozen=True)
+class Masks:
+    """Instances of an image by ascending number (channel or id), over its pixels that count."""
+
+    numbers: Int64[Tensor, "masks"]
+    masks: Bool[Tensor, "masks pixels"]
+    confidence: Float[Tensor, "masks"]
+
+
+@dataclass(frozen=True)
 class InstanceMatches:
     """Every true instance of an image with the predicted one that it is matched with.
 
@@ -60,22 +69,39 @@ def match_instances(
 ) -> InstanceMatches:
     """Match an image's true instances with the regions where one channel is the likeliest.
 
-    A region's confidence is the median of its largest probabilities. The matching has the least sum of 1 - IoU and of
-    the cross entropy of the masks; regions stand beside empty ones for the channels that win nowhere. Where channel
-    `none` is the likeliest there is no region. `truth` holds ids, `NONE` (no region should be there) or `LEFT_OUT`.
+    The matching has the least sum of 1 - IoU and of the cross entropy of the masks; regions stand beside empty ones
+    for the channels that win nowhere. Where channel `none` is the likeliest there is no region. `truth` holds ids,
+    `NONE` (no region should be there) or `LEFT_OUT`.
     """
-    counted = truth != LEFT_OUT
-    largest, winner = probabilities[:, counted].max(dim=0)
-    ids, sizes = truth[counted & (truth != NONE)].unique(return_counts=True)
+    regions, objects = find_regions(probabilities, truth, none), true_objects(truth)
+    empty = max(len(probabilities) - (none is not None), len(objects.numbers)) - len(regions.numbers)
+    masks = torch.cat([regions.masks, regions.masks.new_zeros(empty, regions.masks.shape[1])])
+    overlap = pairwise_iou(objects.masks.double(), masks.double())
+    rows, columns = assign(_WRONG_PIXEL * _wrong_share(objects.masks, masks) + 1 - overlap)
+    numbers = torch.cat([regions.numbers, torch.full((empty,), -1)])
+    confidence = torch.cat([regions.confidence, torch.zeros(empty)])
+    sizes = objects.masks.sum(dim=1)
+    return InstanceMatches(objects.numbers, sizes, numbers[columns], overlap[rows, columns], confidence[columns])
+
+
+def find_regions(
+    probabilities: Float[Tensor, "channels height width"], truth: Int64[Tensor, "height width"], none: int | None
+) -> Masks:
+    """Where each channel is the likeliest, among the pixels that count; channel `none` has no region.
+
+    A region's confidence is the median of its largest probabilities.
+    """
+    largest, winner = probabilities[:, truth != LEFT_OUT].max(dim=0)
     channels = winner[winner != none].unique() if none is not None else winner.unique()
-    regions, objects = winner == channels[:, None], truth[counted] == ids[:, None]
-    empty = max(len(probabilities) - (none is not None), len(ids)) - len(channels)
-    masks = torch.cat([regions.double(), torch.zeros(empty, regions.shape[1], dtype=torch.float64)])
-    overlap = pairwise_iou(objects.double(), masks)
-    rows, columns = assign(_WRONG_PIXEL * _wrong_share(objects, masks.bool()) + 1 - overlap)
-    confidence = torch.tensor([*(_median(largest[region]) for region in regions), *[0.0] * empty])
-    numbers = torch.cat([channels, torch.full((empty,), -1)])
-    return InstanceMatches(ids, sizes, numbers[columns], overlap[rows, columns], confidence[columns])
+    masks = winner == channels[:, None]
+    return Masks(channels, masks, torch.tensor([_median(largest[mask]) for mask in masks], dtype=torch.float32))
+
+
+def true_objects(truth: Int64[Tensor, "height width"]) -> Masks:
+    """The instances of a map of ids, `NONE` and `LEFT_OUT`, among the pixels that count; all of them are certain."""
+    counted = truth[truth != LEFT_OUT]
+    ids = counted[counted != NONE].unique()
+    return Masks(ids, counted == ids[:, None], torch.ones(len(ids)))
 
 
 def without_small(truth: Int64[Tensor, "height width"]) -> Int64[Tensor, "height width"]:

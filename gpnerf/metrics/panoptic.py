@@ -49,24 +49,24 @@ class SegmentOverlaps:
         return SegmentOverlaps({pair: self.pixels.get(pair, 0) + other.pixels.get(pair, 0) for pair in every})
 
     def quality(self, num_classes: int) -> "PanopticQuality":
-        """Matches of more than half of their union.
+        """Matches of more than half of their union, and what is left without one.
 
-        Void pixels of the truth count nowhere, but for this: a segment without match that is mostly in the void of the
-        other side is no mistake.
+        Void pixels of the truth belong to no predicted segment: they are out of its union, and a segment that mostly
+        lies there is no mistake. Void of the prediction excuses nothing: a true segment under it is missed.
         """
         true, predicted = _sizes(self.pixels, side=0), _sizes(self.pixels, side=1)
         overlap, right, wrong, missed = (torch.zeros(num_classes, dtype=torch.float64) for _ in range(4))
         matched = set()
         for (a, b), shared in self.pixels.items():
-            if a == VOID or b == VOID or a // _OBJECTS != b // _OBJECTS:
+            if VOID in (a, b) or a // _OBJECTS != b // _OBJECTS:
                 continue
-            union = true[a] + predicted[b] - shared - self.pixels.get((VOID, b), 0) - self.pixels.get((a, VOID), 0)
+            union = true[a] + predicted[b] - shared - self.pixels.get((VOID, b), 0)
             if shared > _MATCH * union:
                 overlap[a // _OBJECTS] += shared / union
                 right[a // _OBJECTS] += 1
                 matched |= {("truth", a), ("prediction", b)}
-        for a, size in true.items():
-            if a != VOID and ("truth", a) not in matched and self.pixels.get((a, VOID), 0) <= _MATCH * size:
+        for a in true:
+            if a != VOID and ("truth", a) not in matched:
                 missed[a // _OBJECTS] += 1
         for b, size in predicted.items():
             if b != VOID and ("prediction", b) not in matched and self.pixels.get((VOID, b), 0) <= _MATCH * size:

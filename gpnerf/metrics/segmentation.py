@@ -17,6 +17,13 @@ def predicted_labels(
     return (logits[:-1] if compat == "none" else logits).argmax(dim=0)
 
 
+def class_probabilities(
+    logits: Float[Tensor, "outputs height width"], compat: Compat = "none"
+) -> Float[Tensor, "classes height width"]:
+    """The probabilities of the real classes; what they lack to 1 in `release` is that of the ignore class."""
+    return logits[:-1].softmax(dim=0) if compat == "none" else logits.softmax(dim=0)[:-1]
+
+
 def confusion_matrix(
     truth: Int64[Tensor, "*pixels"], predicted: Int64[Tensor, "*pixels"], num_classes: int, ignore: int
 ) -> Int64[Tensor, "classes classes"]:

@@ -97,5 +97,6 @@ def _double(x: Tensor) -> Tensor:
 
 
 def _fit(skip: Tensor, like: Tensor) -> Tensor:
-    """Zero-pad the skip connection at right and bottom to the up-sampled map's size."""
-    return F.pad(skip, (0, like.shape[-1] - skip.shape[-1], 0, like.shape[-2] - skip.shape[-2]))
+    """Zero-pad the skip connection to the up-sampled map's size, the smaller half of the zeros at left and top."""
+    rows, cols = (large - small for large, small in zip(like.shape[-2:], skip.shape[-2:], strict=True))
+    return F.pad(skip, (cols // 2, cols - cols // 2, rows // 2, rows - rows // 2))

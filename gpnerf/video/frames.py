@@ -13,6 +13,7 @@ from jaxtyping import Float
 
 from gpnerf.errors import UserError
 from gpnerf.evaluation.results import write_whole
+from gpnerf.storage import strict_json
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class FrameFolder:
         text = io.StringIO()
         np.savetxt(text, poses.reshape(-1, 16))
         wanted = {**description, "poses_sha256": hashlib.sha256(text.getvalue().encode()).hexdigest()}
-        wanted = json.loads(json.dumps(wanted))  # as it will be read back
+        wanted = json.loads(strict_json(wanted))  # as it will be read back
         said = self.path / "frames.json"
         if said.is_file():
             self._require_same(said, wanted)
@@ -49,7 +50,7 @@ class FrameFolder:
         except OSError as error:
             raise UserError(f"{self.path}: cannot be made ({error.strerror}); choose another --out") from error
         write_whole(self.path / "poses.txt", text.getvalue())
-        write_whole(said, json.dumps(wanted, indent=1))
+        write_whole(said, strict_json(wanted, indent=1))
 
     def _require_same(self, said: Path, wanted: dict[str, Any]) -> None:
         try:

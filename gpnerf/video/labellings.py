@@ -108,5 +108,5 @@ class Panoptic:
 
     def _merged(self, output: ImageOutput) -> PanopticMap:
         assert output.instance_logits is not None, "views are rendered with semantics"
-        things = self.instances.objects.likeliest_thing(output.instance_logits)
-        return PanopticMap.merged(self.classes.predict(output), things, self.stuff)
+        classes, objects = self.classes.predict(output), self.instances.objects
+        return PanopticMap.predicted(classes, output.instance_logits, objects, len(self.classes.names), self.stuff)
