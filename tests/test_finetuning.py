@@ -165,7 +165,7 @@ def test_released_targets_are_every_third_frame_in_lexicographic_order_even_scor
     run = build_finetuning(parse(released(root)))
     scene, protocol = run.scenes[0], run.source.protocol
     names = sorted(str(number) for number in range(45))
-    examples = TrainingExamples([scene], protocol, seed=0, rank=0, finetune=True)
+    examples = TrainingExamples([scene], protocol, seed=0, finetune=True)
     targets = {examples[(0, index)].frame for index in range(len(examples))}
     assert targets == {int(name) for name in names[:700:3]}
     scored = {int(scene.numbers[index]) for index in protocol.evaluation_indices(scene)}
