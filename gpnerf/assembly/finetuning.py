@@ -10,7 +10,7 @@ import torch
 from gpnerf.assembly.data import DataSource, data_source, require_truth, scene_names
 from gpnerf.assembly.evaluation import EvaluationRun, describe_checkpoint, evaluation_settings
 from gpnerf.assembly.run_folder import run_folder
-from gpnerf.assembly.training import assemble_training, join
+from gpnerf.assembly.training import TrainingRun, assemble_training, join
 from gpnerf.checkpoint import checkpoint_path, load_checkpoint
 from gpnerf.config import Config
 from gpnerf.data.dataset import TrainingExamples
@@ -57,28 +57,31 @@ class FinetuningRun:
             write_results(self.folder, joined, views, self.config.to_text())
         return joined
 
-    def _run_scene(self, scene: Scene) -> dict[str, Any]:
-        config, source, context = self.config, self.source, self.context
-        folder = self.folder / scene.name
-        instances = scene.instance_map
+    def assemble(self, scene: Scene) -> TrainingRun:
+        """The training on a scene, which goes on where it was stopped."""
+        config, source = self.config, self.source
         if config.run.task != "instance":
             require_truth([scene], config.loss.semantic_loss_scale)
-        examples = TrainingExamples([scene], source.protocol, seed=config.run.seed, rank=context.rank, finetune=True)
-        training = assemble_training(
+        examples = TrainingExamples([scene], source.protocol, seed=config.run.seed, finetune=True)
+        return assemble_training(
             config,
-            folder,
+            self.folder / scene.name,
             examples,
             source.class_names,
-            context,
+            self.context,
             self.device,
             finetune_on=scene.name,
             start_digest=self.start["sha256"],
-            instances=instances,
+            instances=scene.instance_map,
         )
+
+    def _run_scene(self, scene: Scene) -> dict[str, Any]:
+        config, source, context = self.config, self.source, self.context
+        training = self.assemble(scene)
         _log.info("fine-tuning on %s from step %d", scene.name, training.state.step)
         training.run()
         state = training.state
-        last = describe_checkpoint(checkpoint_path(folder, state.step), state.step, context)
+        last = describe_checkpoint(checkpoint_path(training.folder, state.step), state.step, context)
         evaluated = self._evaluated(scene)
         finished = read_result(evaluated, resolve(source.protocol, [scene]), last) if context.is_main else None
         if finished := context.gather(finished)[0]:

@@ -120,7 +120,7 @@ def build_training(config: Config) -> TrainingRun:
             f"--task {config.run.task}: instances are learnt scene by scene; run ft_gpnerf.py with general weights"
         )
     context, device = join(config)
-    examples, class_names = training_examples(config, context)
+    examples, class_names = training_examples(config)
     return assemble_training(config, run_folder(config), examples, class_names, context, device)
 
 
