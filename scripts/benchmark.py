@@ -18,10 +18,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import gpnerf  # noqa: F401 (before PyTorch: it says how PyTorch's threads wait)
+
+# isort: split
 import torch
 from torch import Tensor
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from gpnerf.assembly.data import data_source, training_examples
 from gpnerf.assembly.execution import place
