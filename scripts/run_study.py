@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from gpnerf.config import differences, parse
 from gpnerf.errors import UserError, run_script
-from gpnerf.evaluation.results import write_whole
+from gpnerf.storage import write_whole
 from gpnerf.study.execution import carry_out
 from gpnerf.study.outcome import read_outcome
 from gpnerf.study.plan import Run, load_study, plan_runs
