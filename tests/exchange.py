@@ -81,7 +81,7 @@ def of_task(root: Path, task: str, context: Context) -> TrainingRun:
     general = prepared(root, f"spoiled_{task}", context.world_size, ())
     if task == "semantic":
         return general
-    general._save()
+    general._save(Tracker(general.folder, enabled=False))
     start = general.folder / "model_000000.pth"
     more = ("--task", task, "--expname", f"{task}_{context.world_size}", "--ckpt_path", start)
     tuning = build_finetuning(parse(flags(root, *more)))

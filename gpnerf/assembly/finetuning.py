@@ -9,7 +9,7 @@ import torch
 
 from gpnerf.assembly.data import DataSource, data_source, require_truth, scene_names
 from gpnerf.assembly.evaluation import EvaluationRun, describe_checkpoint, evaluation_settings
-from gpnerf.assembly.run_folder import run_folder
+from gpnerf.assembly.run_folder import owned, run_folder
 from gpnerf.assembly.training import TrainingRun, assemble_training, join
 from gpnerf.checkpoint import checkpoint_path, load_checkpoint
 from gpnerf.config import Config
@@ -18,7 +18,7 @@ from gpnerf.data.protocol import resolve
 from gpnerf.data.scene import Scene
 from gpnerf.distributed import Context
 from gpnerf.errors import UserError
-from gpnerf.evaluation import best_on_test, join_scenes, read_result, worst_views, write_results
+from gpnerf.evaluation import best_on_test, join_scenes, worst_views, write_results
 from gpnerf.tracking import write_log
 
 _log = logging.getLogger(__name__)
@@ -42,6 +42,10 @@ class FinetuningRun:
 
     def run(self) -> dict[str, Any]:
         """The content of the `metrics.json` over all scenes."""
+        with owned(self.folder, self.context):
+            return self._run()
+
+    def _run(self) -> dict[str, Any]:
         source = self.source
         write_log(self.folder)
         results = {scene.name: self._run_scene(scene) for scene in self.scenes}
@@ -82,13 +86,12 @@ class FinetuningRun:
         training.run()
         state = training.state
         last = describe_checkpoint(checkpoint_path(training.folder, state.step), state.step, context)
-        evaluated = self._evaluated(scene)
-        finished = read_result(evaluated, resolve(source.protocol, [scene]), last) if context.is_main else None
-        if finished := context.gather(finished)[0]:
-            _log.info("%s is finished; its result is in %s", scene.name, evaluated)
+        settings = evaluation_settings(config, source, [scene], self._evaluated(scene), last, training.class_counts())
+        evaluation = EvaluationRun(state.model, [scene], source, settings, context, self.device)  # type: ignore[arg-type]
+        if finished := evaluation.kept():
+            _log.info("%s is finished; its result is in %s", scene.name, settings.folder)
             return finished
-        settings = evaluation_settings(config, source, evaluated, last, training.class_counts())
-        return EvaluationRun(state.model, [scene], source, settings, context, self.device).run()  # type: ignore[arg-type]
+        return evaluation.run()
 
     def _evaluated(self, scene: Scene) -> Path:
         """Where the result of a scene is written."""

@@ -1,7 +1,5 @@
 """Where a training starts: at its run's newest checkpoint, at given weights, or at random ones."""
 
-import hashlib
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -18,6 +16,7 @@ from gpnerf.data.dataset import KeyedExamples, MixedExamples, TrainingExamples
 from gpnerf.distributed import Context
 from gpnerf.errors import UserError
 from gpnerf.models.gpnerf import GPNeRF
+from gpnerf.storage import digest
 from gpnerf.training import LossWeights, TrainingState
 
 _log = logging.getLogger(__name__)
@@ -36,7 +35,7 @@ _ORIGINS = {
 
 def data_digest(examples: KeyedExamples) -> str:
     """SHA-256 of what decides the stream of examples beside the flags: rules, scenes, frames."""
-    return hashlib.sha256(json.dumps(_described(examples), sort_keys=True).encode()).hexdigest()
+    return digest(_described(examples))
 
 
 def continue_run(state: TrainingState, path: Path, origins: Mapping[str, str], context: Context) -> None:
@@ -46,10 +45,10 @@ def continue_run(state: TrainingState, path: Path, origins: Mapping[str, str], c
         UserError: it is no training checkpoint, or its run was started from something else than `origins` say.
     """
     content = load_checkpoint(path)
-    for name, digest in origins.items():
-        if (found := content.get(name, digest)) != digest:
+    for name, now in origins.items():
+        if (found := content.get(name, now)) != now:
             raise UserError(
-                f"{path}: this run was started from {_ORIGINS[name]}: SHA-256 {found[:12]} then, {digest[:12]} now; "
+                f"{path}: this run was started from {_ORIGINS[name]}: SHA-256 {found[:12]} then, {now[:12]} now; "
                 "set it back, choose another --expname, or start afresh with --no_reload"
             )
     try:

@@ -16,7 +16,7 @@ from gpnerf.assembly.evaluation import EvaluationRun, describe_checkpoint, evalu
 from gpnerf.assembly.execution import place, step_graph
 from gpnerf.assembly.instances import describe_model
 from gpnerf.assembly.model import Architecture, build_optimizer, class_count
-from gpnerf.assembly.run_folder import checkpoint_to_continue, run_folder, write_config
+from gpnerf.assembly.run_folder import checkpoint_to_continue, claim, owned, run_folder, write_config
 from gpnerf.assembly.starting import continue_run, data_digest, freeze_untrained, start_run
 from gpnerf.checkpoint import checkpoint_path, prune_checkpoints, save_checkpoint
 from gpnerf.config import Config
@@ -25,6 +25,7 @@ from gpnerf.data.instances import InstanceMap
 from gpnerf.distributed import Context
 from gpnerf.errors import UserError
 from gpnerf.models.gpnerf import GPNeRF
+from gpnerf.ownership import Ownership
 from gpnerf.tracking import Tracker, hold_log, write_log
 from gpnerf.training import LossWeights, Objective, Schedule, StepSettings, TrainingState, fit
 from gpnerf.visualize.png import read_picture
@@ -34,6 +35,9 @@ _log = logging.getLogger(__name__)
 _FINETUNING_DEPTH_WEIGHT = 0.25
 
 
+# Before the names of what a validation logs.
+_VALIDATION = "validation/"
+
 # Scores of the validation scenes, given the counted training labels.
 Validation = Callable[[TrainingState, Tensor], dict[str, Any]]
 
@@ -42,7 +46,8 @@ Validation = Callable[[TrainingState, Tensor], dict[str, Any]]
 class TrainingRun:
     """Everything a training needs; `run` trains to the last step.
 
-    `description` is what a checkpoint holds beside the state: what the model is and what it was started from.
+    `description` is what a checkpoint holds beside the state: what the model is and what it was started from. As long
+    as the run lives no other program writes to its folder.
     """
 
     config: Config
@@ -55,6 +60,7 @@ class TrainingRun:
     finetuning: bool
     context: Context
     device: torch.device
+    ownership: Ownership | None = None
 
     def run(self) -> None:
         optim, state = self.config.optim, self.state
@@ -63,7 +69,8 @@ class TrainingRun:
         world = f"{self.context.world_size} process{'es' if self.context.world_size > 1 else ''}"
         _log.info("%s: step %d of %d, %s, %s", self.folder, state.step, optim.total_step, world, self.device)
         with Tracker(self.folder, self.context.is_main, state.step) as tracker:
-            if state.step and schedule.saves(state.step) and not self._validated():
+            validated = self.context.by_first(lambda: tracker.has(state.step, _VALIDATION))
+            if state.step and schedule.saves(state.step) and not validated:
                 self._validate(tracker)  # it was stopped between checkpoint and validation
             fit(
                 state,
@@ -74,7 +81,7 @@ class TrainingRun:
                 tracker,
                 self.context,
                 self.device,
-                save=self._save,
+                save=lambda: self._save(tracker),
                 validate=lambda: self._validate(tracker),
             )
 
@@ -82,34 +89,28 @@ class TrainingRun:
         """Label pixels of each class that all processes have seen in training; all of them must ask."""
         return sum(self.context.gather(self.state.class_counts), torch.zeros_like(self.state.class_counts))
 
-    def _save(self) -> None:
+    def _save(self, tracker: Tracker) -> None:
         optim, step = self.config.optim, self.state.step
         content = {**self.state.content(self.context), **self.description}
-        problem = None
-        if self.context.is_main:
-            try:
-                save_checkpoint(checkpoint_path(self.folder, step), content)
-                prune_checkpoints(self.folder, step, optim.save_interval, optim.keep_checkpoints)
-            except UserError as error:
-                problem = str(error)
-        if problem := self.context.gather(problem)[0]:  # no process goes on when one cannot
-            raise UserError(problem)
+        tracker.flush()  # what a run is continued from has all of its curves
 
-    def _validated(self) -> bool:
-        done = (validation_folder(self.folder, self.state.step) / "metrics.json").is_file()
-        return self.context.gather(done)[0]
+        def write() -> None:
+            save_checkpoint(checkpoint_path(self.folder, step), content)
+            prune_checkpoints(self.folder, step, optim.save_interval, optim.keep_checkpoints)
+
+        self.context.by_first(write)  # no process goes on when the first one cannot
 
     def _validate(self, tracker: Tracker) -> None:
         step = self.state.step
         if self.finetuning and step == self.config.optim.total_step:
             return  # the finished scene is evaluated anyway
         results = self.validation(self.state, self.class_counts())
-        scores = {f"validation/{name}": value for name, value in results["overall"].items() if value is not None}
-        tracker.scalars(step, scores)
+        scores = {f"{_VALIDATION}{name}": value for name, value in results["overall"].items() if value is not None}
         if self.context.is_main:
             for scene, part in results["scenes"].items():
                 panel = validation_folder(self.folder, step) / scene / f"panel_{next(iter(part['images']))}.png"
-                tracker.image(step, f"validation/{scene}", read_picture(panel))
+                tracker.image(step, f"{_VALIDATION}{scene}", read_picture(panel))
+        tracker.scalars(step, scores)  # last: they say that the validation is done
         _log.info("validation at step %d: %s", step, ", ".join(f"{k[11:]} {v:.4f}" for k, v in scores.items()))
 
 
@@ -155,11 +156,13 @@ def assemble_training(
     state = _fresh_state(config, model, _wrapped(model, context, device), len(class_names))
     state.graph = step_graph(config, context, device)
     origins = {"data_sha256": data_digest(examples)} | ({"start_sha256": start_digest} if start_digest else {})
-    if newest := checkpoint_to_continue(config, folder, context):
-        continue_run(state, newest, origins, context)
-    else:
-        start_run(config, state, architecture)
-    write_config(config, folder, context)
+    with owned(folder, context):
+        if newest := checkpoint_to_continue(config, folder, context):
+            continue_run(state, newest, origins, context)
+        else:
+            start_run(config, state, architecture)
+        write_config(config, folder, context)
+        ownership = claim(folder, context)
     return TrainingRun(
         config=config,
         folder=folder,
@@ -171,6 +174,7 @@ def assemble_training(
         finetuning=finetune_on is not None,
         context=context,
         device=device,
+        ownership=ownership,
     )
 
 
@@ -235,7 +239,9 @@ def _validation(
 
     def validate(state: TrainingState, class_counts: Tensor) -> dict[str, Any]:
         described = describe_checkpoint(checkpoint_path(folder, state.step), state.step, context)
-        settings = evaluation_settings(config, source, validation_folder(folder, state.step), described, class_counts)
-        return EvaluationRun(state.model, scenes, source, settings, context, device).run()  # type: ignore[arg-type]
+        into = validation_folder(folder, state.step)
+        settings = evaluation_settings(config, source, scenes, into, described, class_counts)
+        evaluation = EvaluationRun(state.model, scenes, source, settings, context, device)  # type: ignore[arg-type]
+        return evaluation.kept() or evaluation.run()
 
     return validate

@@ -37,12 +37,16 @@ _State = TypeVar("_State", SegmentationScores, SegmentOverlaps)
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """How to render and score, where to write, and what to say of the weights and the config in the results."""
+    """How to render and score, where to write, and what to say of the weights and the config in the results.
+
+    `inputs` is a digest of all that the results depend on.
+    """
 
     view: ViewSettings
     folder: Path
     checkpoint: dict[str, Any]
     config: str
+    inputs: str = ""
 
 
 @dataclass
@@ -94,6 +98,7 @@ def evaluate(
         "protocol": described,
         "checkpoint": settings.checkpoint,
         "environment": environment(device),
+        "inputs_sha256": settings.inputs,
         **_assembled(collected, protocol, settings.view.task),
     }
     if context.is_main:

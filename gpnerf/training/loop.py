@@ -144,9 +144,9 @@ def _report(
     speed = context.world_size * rays * pace.targets / seconds
     rates = {f"rate/{group['name']}": group["lr"] for group in state.optimizer.param_groups}
     losses = {"loss/total": total, **{f"loss/{name}": value for name, value in terms.items()}}
-    tracker.scalars(state.step, {**losses, "grad_norm": report.grad_norm, **rates})
     timings = {"seconds_per_step": seconds / pace.steps, "data_seconds_per_step": pace.waited / pace.steps}
     tracker.speed(state.step, {"rays_per_second": speed, **timings})
+    tracker.scalars(state.step, {**losses, "grad_norm": report.grad_norm, **rates})
     bar.set_postfix_str(f"loss {total:.4f}, {speed:.0f} rays/s")
     _log.info("step %d: loss %.6f (%s)", state.step, total, ", ".join(f"{k} {v:.4f}" for k, v in terms.items()))
     pace.restart()
