@@ -15,7 +15,7 @@ from tiny_runs import REPOSITORY, flags, write_rooms
 from gpnerf.config import parse
 from gpnerf.errors import Stopped, UserError
 from gpnerf.study import execution
-from gpnerf.study.outcome import SCORES, SECONDS, Outcome, read_outcome
+from gpnerf.study.outcome import SCORES, SECONDS, Outcome, outcome_of
 from gpnerf.study.plan import Row, Run, load_study, plan_runs
 from gpnerf.study.table import study_markdown, study_report
 
@@ -242,13 +242,7 @@ def test_a_study_runs_resumes_and_shows_a_failure(tmp_path: Path) -> None:
     assert refused.returncode == 2 and "this run was started with dropout = 0" in refused.stderr
 
 
-def test_only_the_last_checkpoint_s_evaluation_counts(tmp_path: Path) -> None:
+def test_an_outcome_has_the_scores_that_there_are(tmp_path: Path) -> None:
     run = Run(Row("a", "a", ()), 0, 5, tmp_path, ())
-    assert read_outcome(run) is None
-    (tmp_path / "eval/p").mkdir(parents=True)
-    for step in (4, 5):
-        result = {"checkpoint": {"step": step}, "overall": {"psnr": 20.0}}
-        (tmp_path / "eval/p/metrics.json").write_text(json.dumps(result))
-        found = read_outcome(run)
-        assert (found is None) == (step == 4)
-    assert found is not None and found.numbers == {**dict.fromkeys(SCORES), "psnr": 20.0, SECONDS: None}
+    found = outcome_of(run, {"overall": {"psnr": 20.0}})
+    assert found.numbers == {**dict.fromkeys(SCORES), "psnr": 20.0, SECONDS: None}

@@ -15,7 +15,7 @@ from gpnerf.assembly.execution import place
 from gpnerf.assembly.instances import require_instances, require_task
 from gpnerf.assembly.model import Architecture, class_count
 from gpnerf.assembly.run_folder import find_newest, owned, run_folder
-from gpnerf.checkpoint import load_checkpoint, load_weights
+from gpnerf.checkpoint import checkpoint_path, load_checkpoint, load_weights
 from gpnerf.config import Config
 from gpnerf.data.protocol import resolve
 from gpnerf.data.scene import Scene
@@ -101,6 +101,17 @@ def build_evaluation(config: Config) -> EvaluationRun | EvaluationByScene:
         )
     runs = [assemble_evaluation(config, source, [scene], folder / scene.name, context, device) for scene in scenes]
     return EvaluationByScene(runs, folder / "eval" / source.protocol.name, context, device)
+
+
+def finished_evaluation(config: Config, step: int) -> dict[str, Any] | None:
+    """The result of the run's checkpoint of a step; None without it, and if anything that it depends on has changed."""
+    path = checkpoint_path(run_folder(config), step)
+    if not path.is_file():
+        return None
+    source = data_source(config, config.data.eval_dataset)
+    scenes = source.open(scene_names(config, source.protocol, "evaluation"))
+    inputs = result_digest(config, source, scenes, describe_checkpoint(path, step, Context()))
+    return read_result(run_folder(config) / "eval" / source.protocol.name, inputs)
 
 
 def assemble_evaluation(
