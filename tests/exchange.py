@@ -114,6 +114,16 @@ def refusal(root: Path, task: str, context: Context) -> list[str]:
     return context.gather(f"step {run.state.step}, kept {kept}: {message}")
 
 
+def locked_out(root: Path, context: Context) -> list[str]:
+    """What each process says when another program owns the run's folder."""
+    try:
+        training(root, "--expname", "taken")
+        message = "went on"
+    except UserError as error:
+        message = str(error)
+    return context.gather(message)
+
+
 def main(root: Path, written: Path) -> None:
     """One process of the group."""
     torch.set_num_threads(1)
@@ -122,6 +132,7 @@ def main(root: Path, written: Path) -> None:
     context = here[0]
     result: dict[str, Any] = {name: steps(root, name, context.world_size, context) for name in CASES}
     result["refusals"] = {task: refusal(root, task, context) for task in TASKS}
+    result["locked out"] = locked_out(root, context)
     if context.is_main:
         torch.save(result, written)
     context.shutdown()

@@ -1,5 +1,6 @@
 """N processes with one target each do what one process does that accumulates N targets."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from tiny_runs import training, write_rooms
 
 from gpnerf.assembly.training import TrainingRun, step_settings
 from gpnerf.distributed import Context
+from gpnerf.ownership import owned
 from gpnerf.training import train_step
 
 pytest_plugins = ["run_fixtures"]
@@ -31,7 +33,8 @@ def processes(request: pytest.FixtureRequest) -> int:
 def group(root: Path, processes: int) -> dict[str, Any]:
     """What a group of real processes found for every case."""
     written = root / f"{processes}.pth"
-    code, output = launch(processes, "tests/exchange.py", [str(root), str(written)], root / f"{processes}.log")
+    with owned(root / "out/taken"):
+        code, output = launch(processes, "tests/exchange.py", [str(root), str(written)], root / f"{processes}.log")
     assert code == 0, output[-3000:]
     return torch.load(written, weights_only=True)
 
@@ -48,6 +51,12 @@ def test_processes_together_do_what_one_does_alone(root: Path, group: dict, proc
         return  # thirds round
     for parameter, value in alone["parameters"].items():
         torch.testing.assert_close(together["parameters"][parameter], value, rtol=0, atol=2e-5)
+
+
+@pytest.mark.slow
+def test_all_processes_end_where_another_program_owns_the_folder(group: dict, processes: int) -> None:
+    assert len(group["locked out"]) == processes
+    assert all("out/taken: expected" in said and f"process {os.getpid()} on " in said for said in group["locked out"])
 
 
 @pytest.mark.slow
