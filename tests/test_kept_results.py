@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tiny_runs import EVALUATION_SCENES, flags, losses, training
+from tiny_runs import EVALUATION_SCENES, TRAINING_SCENE, flags, losses, training
 
 import gpnerf.evaluation.results
 import gpnerf.evaluation.run
@@ -118,6 +118,17 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 def exchange_classes(table: Path) -> None:
     head, *rows = table.read_text().splitlines()
     table.write_text("\n".join([head, *rows[1:]]))
+
+
+def test_a_training_that_goes_on_with_other_cameras_says_so(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    training(root, "--total_step", 9)
+    assert not any("cameras have changed" in record.getMessage() for record in caplog.records)
+    shorten_focal(root / "data/rooms" / TRAINING_SCENE)
+    assert training(root, "--total_step", 9).state.step == 6
+    assert [record.getMessage() for record in caplog.records if "cameras have changed" in record.getMessage()] == [
+        f"{root}/out/gpnerf/model_000006.pth: the scenes' cameras have changed since this run was started; it goes on "
+        "with them"
+    ]
 
 
 @pytest.fixture(scope="module")

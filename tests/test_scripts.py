@@ -57,6 +57,14 @@ def test_quickstart_passes_known_flags(calls: Path, monkeypatch: pytest.MonkeyPa
         assert Path(arguments[arguments.index("--out") + 1]) == training.run.rootdir / "data/rooms"
 
 
+def test_quickstart_ends_where_training_was_stopped(calls: Path) -> None:
+    python = calls.parent / "bin/python"
+    python.write_text(python.read_text() + "[[ $1 != train_gpnerf.py ]] || exit 143\n")
+    done = subprocess.run(["bash", str(calls.parent / "scripts/quickstart.sh"), "--from-scratch"], capture_output=True)
+    assert done.returncode == 143
+    assert [call.split()[0] for call in calls.read_text().split("----\n") if call][-1] == "train_gpnerf.py"
+
+
 def imported(path: Path) -> list[str]:
     """The packages that a script imports, in its order."""
     nodes = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)]

@@ -12,6 +12,7 @@ from gpnerf.assembly.instances import require_task, start_instances
 from gpnerf.assembly.model import Architecture
 from gpnerf.checkpoint import is_released, load_checkpoint, load_weights
 from gpnerf.config import Config
+from gpnerf.data import scene_digest
 from gpnerf.data.dataset import KeyedExamples, MixedExamples, TrainingExamples
 from gpnerf.distributed import Context
 from gpnerf.errors import UserError
@@ -38,8 +39,16 @@ def data_digest(examples: KeyedExamples) -> str:
     return digest(_described(examples))
 
 
+def cameras_digest(examples: KeyedExamples) -> str:
+    """SHA-256 of the cameras of all scenes to train on."""
+    if isinstance(examples, MixedExamples):
+        return digest([cameras_digest(part) for part in examples.parts])
+    assert isinstance(examples, TrainingExamples)
+    return digest({scene.name: scene_digest.cameras_digest(scene) for scene in examples.scenes})
+
+
 def continue_run(state: TrainingState, path: Path, origins: Mapping[str, str], context: Context) -> None:
-    """Everything as it was at a checkpoint of this run.
+    """Everything as it was at a checkpoint of this run; a warning if the cameras are others by now.
 
     Raises:
         UserError: it is no training checkpoint, or its run was started from something else than `origins` say.
@@ -47,6 +56,11 @@ def continue_run(state: TrainingState, path: Path, origins: Mapping[str, str], c
     content = load_checkpoint(path)
     for name, now in origins.items():
         if (found := content.get(name, now)) != now:
+            if name not in _ORIGINS:
+                _log.warning(
+                    "%s: the scenes' cameras have changed since this run was started; it goes on with them", path
+                )
+                continue
             raise UserError(
                 f"{path}: this run was started from {_ORIGINS[name]}: SHA-256 {found[:12]} then, {now[:12]} now; "
                 "set it back, choose another --expname, or start afresh with --no_reload"

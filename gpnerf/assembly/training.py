@@ -17,7 +17,7 @@ from gpnerf.assembly.execution import place, step_graph
 from gpnerf.assembly.instances import describe_model
 from gpnerf.assembly.model import Architecture, build_optimizer, class_count
 from gpnerf.assembly.run_folder import checkpoint_to_continue, claim, owned, run_folder, write_config
-from gpnerf.assembly.starting import continue_run, data_digest, freeze_untrained, start_run
+from gpnerf.assembly.starting import cameras_digest, continue_run, data_digest, freeze_untrained, start_run
 from gpnerf.checkpoint import checkpoint_path, prune_checkpoints, save_checkpoint
 from gpnerf.config import Config
 from gpnerf.data.dataset import KeyedExamples
@@ -155,7 +155,8 @@ def assemble_training(
     freeze_untrained(model, objective.weights)
     state = _fresh_state(config, model, _wrapped(model, context, device), len(class_names))
     state.graph = step_graph(config, context, device)
-    origins = {"data_sha256": data_digest(examples)} | ({"start_sha256": start_digest} if start_digest else {})
+    origins = {"data_sha256": data_digest(examples), "cameras_sha256": cameras_digest(examples)}
+    origins |= {"start_sha256": start_digest} if start_digest else {}
     with owned(folder, context):
         if newest := checkpoint_to_continue(config, folder, context):
             continue_run(state, newest, origins, context)
