@@ -3,6 +3,7 @@
 import fcntl
 import logging
 import os
+import shutil
 import socket
 import sys
 import weakref
@@ -20,12 +21,11 @@ _log = logging.getLogger(__name__)
 class Ownership:
     """A folder's lock, held until the object or its process is gone; the operating system sees to the latter."""
 
-    def __init__(self, folder: Path) -> None:
-        made = not folder.exists()
-        path = folder / _LOCK
+    def __init__(self, folder: Path, path: Path) -> None:
+        made = not path.parent.exists()
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            file = _locked(path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = _locked(path, folder)
             file.truncate(0)
             file.write(f"process {os.getpid()} on {socket.gethostname()} ({Path(sys.argv[0]).name})\n")
             file.flush()
@@ -36,7 +36,7 @@ class Ownership:
         weakref.finalize(self, _release, path, file, made, os.getpid())
 
 
-def _locked(path: Path) -> TextIO:
+def _locked(path: Path, folder: Path) -> TextIO:
     """The lock's file, locked by this process alone."""
     while True:
         file = path.open("a+", encoding="utf-8", errors="replace")
@@ -47,12 +47,12 @@ def _locked(path: Path) -> TextIO:
             owner = file.read().strip() or "another process"
             file.close()
             raise UserError(
-                f"{path.parent}: expected a folder that no other program writes to, found that {owner} does; wait for "
+                f"{folder}: expected a folder that no other program writes to, found that {owner} does; wait for "
                 "its end, stop it, or choose another folder (--expname, --out)"
             ) from None
         except OSError as error:  # some network disks have no locks
             text = "%s: cannot be locked (%s); start no second program that writes there"
-            _log.warning(text, path.parent, error.strerror)
+            _log.warning(text, folder, error.strerror)
             return file
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(file.fileno()), path.stat()):
@@ -80,11 +80,26 @@ def own(folder: Path) -> Ownership:
     Raises:
         UserError: another process owns it, or it cannot be written to.
     """
-    place = folder.resolve()
-    held = _owned.get(place)
-    if held is None:
-        _owned[place] = held = Ownership(folder)
-    return held
+    return _own(folder, folder / _LOCK)
+
+
+@contextmanager
+def made_whole(folder: Path) -> Iterator[Path]:
+    """Where to make a folder (or a link) that appears as `folder` when the block ends: whole, and by one process.
+
+    What a block that fails, or was killed earlier, has made is deleted. Errors as in `own`.
+    """
+    held = _own(folder, folder.with_name(f".{folder.name}{_LOCK}"))
+    partial = folder.with_name(f".{folder.name}.partial")
+    _remove(partial)
+    try:
+        yield partial
+        if folder.exists():
+            raise UserError(f"{folder}: expected a folder that is not there yet, found one; remove it to make it anew")
+        partial.rename(folder)
+    finally:
+        _remove(partial)
+        del held
 
 
 @contextmanager
@@ -95,3 +110,18 @@ def owned(folder: Path) -> Iterator[None]:
         yield
     finally:
         del held
+
+
+def _own(folder: Path, lock: Path) -> Ownership:
+    place = lock.resolve()
+    held = _owned.get(place)
+    if held is None:
+        _owned[place] = held = Ownership(folder, lock)
+    return held
+
+
+def _remove(path: Path) -> None:
+    if path.is_symlink():
+        path.unlink()
+    else:
+        shutil.rmtree(path, ignore_errors=True)

@@ -18,7 +18,7 @@ from gpnerf.assembly.video import VideoRequest, build_video
 from gpnerf.config import parse
 from gpnerf.errors import UserError
 from gpnerf.fusion.reconstruction import FusionSettings
-from gpnerf.ownership import own, owned
+from gpnerf.ownership import made_whole, own, owned
 from gpnerf.video.film import Film
 
 pytest_plugins = ["run_fixtures"]
@@ -137,3 +137,33 @@ def test_an_evaluation_beside_a_training_is_possible_and_two_of_one_kind_are_not
     results = build_evaluation(parse(flags(root))).run()
     (views,) = root.glob("out/gpnerf/eval/*/views.jsonl")
     assert len(views.read_text().splitlines()) == sum(len(part["images"]) for part in results["scenes"].values())
+
+
+def test_a_folder_appears_whole_and_is_made_by_one_process(tmp_path: Path) -> None:
+    goal = tmp_path / "scenes/one"
+    left = goal.with_name(".one.partial")
+    left.mkdir(parents=True)
+    (left / "of a killed run").touch()
+    with made_whole(goal) as partial:
+        partial.mkdir()
+        (partial / "file").touch()
+        assert not goal.exists()
+        with pytest.raises(UserError, match=rf"{goal}: expected a folder that no other program"):
+            in_another_process("from gpnerf.ownership import made_whole\nmade_whole(path).__enter__()", goal)
+    assert [path.name for path in goal.parent.iterdir()] == ["one"] and [path.name for path in goal.iterdir()] == [
+        "file"
+    ]
+    with pytest.raises(ZeroDivisionError), made_whole(tmp_path / "two") as partial:
+        partial.mkdir()
+        raise ZeroDivisionError
+    assert [path.name for path in tmp_path.iterdir()] == ["scenes"]
+    with pytest.raises(UserError, match="one: expected a folder that is not there yet"), made_whole(goal) as partial:
+        partial.mkdir()
+
+
+def in_another_process(code: str, path: Path) -> None:
+    """Run code about a `path`; its error is raised here."""
+    command = [sys.executable, "-c", f"import pathlib, sys\npath = pathlib.Path(sys.argv[1])\n{code}", str(path)]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise UserError(done.stderr.splitlines()[-1].split("UserError: ")[-1])

@@ -222,7 +222,7 @@ def test_after_a_kill_the_same_command_completes_the_scene(tmp_path: Path, numbe
             time.sleep(0.01)
         os.kill(process.pid, number)
         code = process.wait(20)
-    assert code == (-number if number == signal.SIGKILL else 0)
+    assert code == (-number if number == signal.SIGKILL else 128 + number)
     assert not (out / NAME).exists()
     assert bool(list(out.glob(".*.partial"))) == (number == signal.SIGKILL)
     subprocess.run(command(scans, out), check=True, capture_output=True)

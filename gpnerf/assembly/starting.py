@@ -12,8 +12,8 @@ from gpnerf.assembly.instances import require_task, start_instances
 from gpnerf.assembly.model import Architecture
 from gpnerf.checkpoint import is_released, load_checkpoint, load_weights
 from gpnerf.config import Config
-from gpnerf.data import scene_digest
 from gpnerf.data.dataset import KeyedExamples, MixedExamples, TrainingExamples
+from gpnerf.data.scene_digest import cameras_digest
 from gpnerf.distributed import Context
 from gpnerf.errors import UserError
 from gpnerf.models.gpnerf import GPNeRF
@@ -34,27 +34,22 @@ _ORIGINS = {
 }
 
 
-def data_digest(examples: KeyedExamples) -> str:
-    """SHA-256 of what decides the stream of examples beside the flags: rules, scenes, frames."""
-    return digest(_described(examples))
+def origins(examples: KeyedExamples, start_digest: str | None) -> dict[str, str]:
+    """What a run is started from, as digests: what decides the stream of examples beside the flags (rules, scenes,
+    frames), the scenes' cameras, and the file of its starting weights, where there must be one.
+    """
+    found = {"data_sha256": digest(_described(examples)), "cameras_sha256": _cameras(examples)}
+    return found | ({"start_sha256": start_digest} if start_digest else {})
 
 
-def cameras_digest(examples: KeyedExamples) -> str:
-    """SHA-256 of the cameras of all scenes to train on."""
-    if isinstance(examples, MixedExamples):
-        return digest([cameras_digest(part) for part in examples.parts])
-    assert isinstance(examples, TrainingExamples)
-    return digest({scene.name: scene_digest.cameras_digest(scene) for scene in examples.scenes})
-
-
-def continue_run(state: TrainingState, path: Path, origins: Mapping[str, str], context: Context) -> None:
+def continue_run(state: TrainingState, path: Path, started_from: Mapping[str, str], context: Context) -> None:
     """Everything as it was at a checkpoint of this run; a warning if the cameras are others by now.
 
     Raises:
-        UserError: it is no training checkpoint, or its run was started from something else than `origins` say.
+        UserError: it is no training checkpoint, or its run was started from something else (see `origins`).
     """
     content = load_checkpoint(path)
-    for name, now in origins.items():
+    for name, now in started_from.items():
         if (found := content.get(name, now)) != now:
             if name not in _ORIGINS:
                 _log.warning(
@@ -131,6 +126,13 @@ def _described(examples: KeyedExamples) -> Any:
     assert isinstance(examples, TrainingExamples)
     rules = {name: value for name, value in asdict(examples.protocol).items() if name not in _NOT_OF_TRAINING}
     return [rules, {scene.name: scene.numbers.tolist() for scene in examples.scenes}]
+
+
+def _cameras(examples: KeyedExamples) -> str:
+    if isinstance(examples, MixedExamples):
+        return digest([_cameras(part) for part in examples.parts])
+    assert isinstance(examples, TrainingExamples)
+    return digest({scene.name: cameras_digest(scene) for scene in examples.scenes})
 
 
 def _load_optimizer(config: Config, state: TrainingState, content: dict[str, Any]) -> None:

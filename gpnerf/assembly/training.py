@@ -17,7 +17,7 @@ from gpnerf.assembly.execution import place, step_graph
 from gpnerf.assembly.instances import describe_model
 from gpnerf.assembly.model import Architecture, build_optimizer, class_count
 from gpnerf.assembly.run_folder import checkpoint_to_continue, claim, owned, run_folder, write_config
-from gpnerf.assembly.starting import cameras_digest, continue_run, data_digest, freeze_untrained, start_run
+from gpnerf.assembly.starting import continue_run, freeze_untrained, origins, start_run
 from gpnerf.checkpoint import checkpoint_path, prune_checkpoints, save_checkpoint
 from gpnerf.config import Config
 from gpnerf.data.dataset import KeyedExamples
@@ -28,6 +28,7 @@ from gpnerf.models.gpnerf import GPNeRF
 from gpnerf.ownership import Ownership
 from gpnerf.tracking import Tracker, hold_log, write_log
 from gpnerf.training import LossWeights, Objective, Schedule, StepSettings, TrainingState, fit
+from gpnerf.training.graph import StepGraph
 from gpnerf.visualize.png import read_picture
 
 _log = logging.getLogger(__name__)
@@ -153,13 +154,12 @@ def assemble_training(
     torch.manual_seed(config.run.seed)
     model = place(architecture.build(), config, device)
     freeze_untrained(model, objective.weights)
-    state = _fresh_state(config, model, _wrapped(model, context, device), len(class_names))
-    state.graph = step_graph(config, context, device)
-    origins = {"data_sha256": data_digest(examples), "cameras_sha256": cameras_digest(examples)}
-    origins |= {"start_sha256": start_digest} if start_digest else {}
+    network = _wrapped(model, context, device)
+    state = _fresh_state(config, model, network, len(class_names), step_graph(config, context, device))
+    started_from = origins(examples, start_digest)
     with owned(folder, context):
         if newest := checkpoint_to_continue(config, folder, context):
-            continue_run(state, newest, origins, context)
+            continue_run(state, newest, started_from, context)
         else:
             start_run(config, state, architecture)
         write_config(config, folder, context)
@@ -171,7 +171,7 @@ def assemble_training(
         examples=examples,
         objective=objective,
         validation=_validation(config, folder, [finetune_on] if finetune_on else [], context, device),
-        description=describe_model(config, architecture, class_names, examples, finetune_on, instances) | origins,
+        description=describe_model(config, architecture, class_names, examples, finetune_on, instances) | started_from,
         finetuning=finetune_on is not None,
         context=context,
         device=device,
@@ -218,10 +218,12 @@ def step_settings(config: Config) -> StepSettings:
     )
 
 
-def _fresh_state(config: Config, model: GPNeRF, network: nn.Module, classes: int) -> TrainingState:
+def _fresh_state(
+    config: Config, model: GPNeRF, network: nn.Module, classes: int, graph: StepGraph | None
+) -> TrainingState:
     optimizer = build_optimizer(model, config)
     scheduler = StepLR(optimizer, config.optim.lrate_decay_steps, config.optim.lrate_decay_factor)
-    return TrainingState(model, network, optimizer, scheduler, torch.zeros(classes, dtype=torch.int64))
+    return TrainingState(model, network, optimizer, scheduler, torch.zeros(classes, dtype=torch.int64), graph=graph)
 
 
 def _wrapped(model: nn.Module, context: Context, device: torch.device) -> nn.Module:

@@ -1,6 +1,5 @@
 """Procedural indoor scenes on disk: exact depth, class and instance of every pixel, seeded and view-consistent."""
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from gpnerf.data.procedural.raycast import cast
 from gpnerf.data.procedural.shapes import block
 from gpnerf.data.procedural.solids import Solids, pack
 from gpnerf.errors import UserError
+from gpnerf.ownership import made_whole
 
 _BUILDING = {"wall", "floor", "ceiling"}
 
@@ -87,15 +87,13 @@ def write_room(folder: Path, seed: int, layout: str, frames: int, width: int, he
     The folder appears when it is complete; a half-written one of an earlier run is replaced, a complete one refused.
     """
     if folder.exists():
-        raise UserError(f"{folder}: expected a folder that is not there yet, found one: remove it to write it anew")
+        raise UserError(f"{folder}: expected a folder that is not there yet, found one; remove it to make it anew")
     intrinsics = camera_intrinsics(layout, width, height)
     room = generate_room(seed)
     poses = room_path(room, seed, frames, intrinsics, height, width)
     pictures = (render_frame(room, pose, intrinsics, height, width) for pose in poses)
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    if layout == "scannet":
-        write_scannet(partial, pictures, poses, intrinsics)
-    else:
-        write_replica(partial, pictures, poses)
-    partial.rename(folder)
+    with made_whole(folder) as partial:
+        if layout == "scannet":
+            write_scannet(partial, pictures, poses, intrinsics)
+        else:
+            write_replica(partial, pictures, poses)

@@ -81,9 +81,7 @@ def evaluate(
     """
     described = resolve(protocol, scenes)
     lpips = lpips_scorer(device)
-    if context.is_main:
-        prepare(settings.folder)
-    context.barrier()
+    context.by_first(lambda: prepare(settings.folder))
     model.eval()
     total = sum(len(protocol.evaluation_indices(scene)) for scene in scenes)
     collected: dict[str, _Collected] = {}

@@ -1,6 +1,5 @@
 """One ScanNet scan as it is downloaded, written in the layout that scenes are read in."""
 
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Event
@@ -13,6 +12,7 @@ from gpnerf.data.files import rescale_intrinsics
 from gpnerf.data.scannet import scannet_scene
 from gpnerf.data.scene import FrameCache
 from gpnerf.errors import UserError
+from gpnerf.ownership import made_whole
 from gpnerf.preparation.archives import read_pictures
 from gpnerf.preparation.batch import Cells, until
 from gpnerf.preparation.pictures import is_larger, keep_picture, save_map, shrink_colour, shrink_map
@@ -45,7 +45,7 @@ def prepare_scan(scan: Path, out: Path, options: ScanOptions, stop: Event) -> Ce
     Raises:
         UserError: a file is missing, damaged or unsafe, or the folder was made with other options.
     """
-    folder, partial = out / scan.name, out / f".{scan.name}.partial"
+    folder = out / scan.name
     parts = (*_SENSOR_PARTS, *options.maps)
     if folder.exists():
         return check_record(folder, asdict(options), parts).cells("was there")
@@ -54,8 +54,7 @@ def prepare_scan(scan: Path, out: Path, options: ScanOptions, stop: Event) -> Ce
     frames = tuple(frame for frame in chosen if np.isfinite(frame.cam_to_world).all())
     if not frames:
         raise UserError(f"{sens.path}: expected finite poses, found inf or NaN in all {len(chosen)}; leave it out")
-    shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
-    try:
+    with made_whole(folder) as partial:
         for part in (*parts, "intrinsic"):
             (partial / part).mkdir(parents=True)
         writer = _Writer(partial, sens, frames, options.size, stop)
@@ -67,9 +66,6 @@ def prepare_scan(scan: Path, out: Path, options: ScanOptions, stop: Event) -> Ce
         height, width = options.size or sens.colour_size
         record = Record.of(partial, asdict(options), parts, len(chosen) - len(frames), f"{width}x{height}")
         record.write(partial)
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return record.cells("written")
 
 
