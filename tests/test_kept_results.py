@@ -17,7 +17,7 @@ import gpnerf.evaluation.run
 import gpnerf.tracking
 from gpnerf.assembly import build_evaluation, build_finetuning
 from gpnerf.assembly.evaluation import finished_evaluation
-from gpnerf.assembly.training import validation_folder
+from gpnerf.assembly.validation import validation_folder
 from gpnerf.config import parse
 from gpnerf.errors import Stopped
 from gpnerf.metrics.perceptual import LpipsScorer

@@ -153,12 +153,17 @@ def test_a_folder_appears_whole_and_is_made_by_one_process(tmp_path: Path) -> No
     assert [path.name for path in goal.parent.iterdir()] == ["one"] and [path.name for path in goal.iterdir()] == [
         "file"
     ]
-    with pytest.raises(ZeroDivisionError), made_whole(tmp_path / "two") as partial:
-        partial.mkdir()
-        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError):
+        fail_while_making(tmp_path / "two")
     assert [path.name for path in tmp_path.iterdir()] == ["scenes"]
     with pytest.raises(UserError, match="one: expected a folder that is not there yet"), made_whole(goal) as partial:
         partial.mkdir()
+
+
+def fail_while_making(folder: Path) -> None:
+    with made_whole(folder) as partial:
+        partial.mkdir()
+        raise ZeroDivisionError
 
 
 def in_another_process(code: str, path: Path) -> None:

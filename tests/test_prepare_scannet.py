@@ -143,6 +143,14 @@ def test_a_complete_scene_is_kept_and_an_unfinished_one_redone(scan: Path, tmp_p
     assert "color/999.jpg" not in before
     assert prepare(scan, tmp_path)["state"] == "was there"
     assert contents(tmp_path) == before
+    recording = scan / f"{NAME}.sens"
+    whole = recording.read_bytes()
+    recording.write_bytes(whole + b"more")  # another download than before
+    with pytest.raises(UserError, match=rf"made from {NAME}.sens of {len(whole)} bytes where .*remove the folder"):
+        prepare(scan, tmp_path)
+    recording.unlink()  # nobody keeps them all
+    assert prepare(scan, tmp_path)["state"] == "was there"
+    recording.write_bytes(whole)
     (tmp_path / NAME / "depth/2.png").unlink()
     with pytest.raises(UserError, match=r"found files .*'depth': 6.* where .*'depth': 5.*remove the folder"):
         prepare(scan, tmp_path)

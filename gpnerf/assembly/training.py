@@ -1,7 +1,7 @@
 """Training runs from a config."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import StepLR
 
 from gpnerf import distributed
-from gpnerf.assembly.data import data_source, example_stream, scene_names, training_examples
-from gpnerf.assembly.evaluation import EvaluationRun, describe_checkpoint, evaluation_settings
+from gpnerf.assembly.data import example_stream, training_examples
 from gpnerf.assembly.execution import place, step_graph
 from gpnerf.assembly.instances import describe_model
 from gpnerf.assembly.model import Architecture, build_optimizer, class_count
 from gpnerf.assembly.run_folder import checkpoint_to_continue, claim, owned, run_folder, write_config
 from gpnerf.assembly.starting import continue_run, freeze_untrained, origins, start_run
+from gpnerf.assembly.validation import Validation, build_validation, validation_folder
 from gpnerf.checkpoint import checkpoint_path, prune_checkpoints, save_checkpoint
 from gpnerf.config import Config
 from gpnerf.data.dataset import KeyedExamples
@@ -38,9 +38,6 @@ _FINETUNING_DEPTH_WEIGHT = 0.25
 
 # Before the names of what a validation logs.
 _VALIDATION = "validation/"
-
-# Scores of the validation scenes, given the counted training labels.
-Validation = Callable[[TrainingState, Tensor], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -158,11 +155,7 @@ def assemble_training(
     state = _fresh_state(config, model, network, len(class_names), step_graph(config, context, device))
     started_from = origins(examples, start_digest)
     with owned(folder, context):
-        if newest := checkpoint_to_continue(config, folder, context):
-            continue_run(state, newest, started_from, context)
-        else:
-            start_run(config, state, architecture)
-        write_config(config, folder, context)
+        _start_or_continue(config, folder, state, architecture, started_from, context)
         ownership = claim(folder, context)
     return TrainingRun(
         config=config,
@@ -170,18 +163,13 @@ def assemble_training(
         state=state,
         examples=examples,
         objective=objective,
-        validation=_validation(config, folder, [finetune_on] if finetune_on else [], context, device),
+        validation=build_validation(config, folder, [finetune_on] if finetune_on else [], context, device),
         description=describe_model(config, architecture, class_names, examples, finetune_on, instances) | started_from,
         finetuning=finetune_on is not None,
         context=context,
         device=device,
         ownership=ownership,
     )
-
-
-def validation_folder(folder: Path, step: int) -> Path:
-    """Where the pictures and scores of a validation lie."""
-    return folder / "validation" / f"step_{step:06d}"
 
 
 def build_objective(config: Config, ignore: int, finetuning: bool) -> Objective:
@@ -218,6 +206,21 @@ def step_settings(config: Config) -> StepSettings:
     )
 
 
+def _start_or_continue(
+    config: Config,
+    folder: Path,
+    state: TrainingState,
+    architecture: Architecture,
+    started_from: Mapping[str, str],
+    context: Context,
+) -> None:
+    if newest := checkpoint_to_continue(config, folder, context):
+        continue_run(state, newest, started_from, context)
+    else:
+        start_run(config, state, architecture)
+    write_config(config, folder, context)
+
+
 def _fresh_state(
     config: Config, model: GPNeRF, network: nn.Module, classes: int, graph: StepGraph | None
 ) -> TrainingState:
@@ -231,20 +234,3 @@ def _wrapped(model: nn.Module, context: Context, device: torch.device) -> nn.Mod
         return model
     devices = [device.index] if device.type == "cuda" else None
     return nn.parallel.DistributedDataParallel(model, device_ids=devices)
-
-
-def _validation(
-    config: Config, folder: Path, names: Sequence[str], context: Context, device: torch.device
-) -> Validation:
-    """Evaluates the validation scenes with the current weights; scenes are opened now, so that errors come early."""
-    source = data_source(config, config.data.eval_dataset)
-    scenes = source.open(names or scene_names(config, source.protocol, "validation"))
-
-    def validate(state: TrainingState, class_counts: Tensor) -> dict[str, Any]:
-        described = describe_checkpoint(checkpoint_path(folder, state.step), state.step, context)
-        into = validation_folder(folder, state.step)
-        settings = evaluation_settings(config, source, scenes, into, described, class_counts)
-        evaluation = EvaluationRun(state.model, scenes, source, settings, context, device)  # type: ignore[arg-type]
-        return evaluation.kept() or evaluation.run()
-
-    return validate

@@ -47,9 +47,10 @@ def prepare_scan(scan: Path, out: Path, options: ScanOptions, stop: Event) -> Ce
     """
     folder = out / scan.name
     parts = (*_SENSOR_PARTS, *options.maps)
+    recording, *archives = (scan / f"{scan.name}{ending}" for ending in (".sens", *map(ARCHIVES.get, options.maps)))
     if folder.exists():
-        return check_record(folder, asdict(options), parts).cells("was there")
-    sens = open_sens(scan / f"{scan.name}.sens")
+        return check_record(folder, asdict(options), parts, (recording, *archives)).cells("was there")
+    sens = open_sens(recording)
     chosen = sens.frames[:: options.stride]
     frames = tuple(frame for frame in chosen if np.isfinite(frame.cam_to_world).all())
     if not frames:
@@ -58,13 +59,14 @@ def prepare_scan(scan: Path, out: Path, options: ScanOptions, stop: Event) -> Ce
         for part in (*parts, "intrinsic"):
             (partial / part).mkdir(parents=True)
         writer = _Writer(partial, sens, frames, options.size, stop)
-        for part in options.maps:  # first: what they lack is found sooner than what the recording lacks
-            writer.maps(part, scan / f"{scan.name}{ARCHIVES[part]}")
+        for part, archive in zip(options.maps, archives, strict=True):  # first: what they lack is found sooner
+            writer.maps(part, archive)
         writer.cameras()
         writer.frames_of_sensor()
         _verify(partial, scan.name, [frame.number for frame in frames])
         height, width = options.size or sens.colour_size
-        record = Record.of(partial, asdict(options), parts, len(chosen) - len(frames), f"{width}x{height}")
+        lost, pixels = len(chosen) - len(frames), f"{width}x{height}"
+        record = Record.of(partial, asdict(options), parts, lost, pixels, (recording, *archives))
         record.write(partial)
     return record.cells("written")
 
