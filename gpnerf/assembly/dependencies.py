@@ -43,13 +43,20 @@ def describe_rendering(
     }
 
 
-def result_digest(config: Config, source: DataSource, scenes: Sequence[Scene], checkpoint: dict[str, Any]) -> str:
-    """SHA-256 of all that the result of an evaluation of these scenes depends on."""
+def data_digest(scenes: Sequence[Scene]) -> str:
+    """SHA-256 of the cameras and files of scenes."""
+    return digest({scene.name: scene_digest(scene) for scene in scenes})
+
+
+def result_digest(
+    config: Config, source: DataSource, scenes: Sequence[Scene], data: str, checkpoint: dict[str, Any]
+) -> str:
+    """SHA-256 of all that the result of an evaluation of these scenes depends on, with their `data_digest`."""
     described = {
         "program": _PROGRAM,
         "protocol": resolve(source.protocol, scenes)["sha256"],
         "checkpoint": checkpoint["sha256"],
-        "scenes": {scene.name: scene_digest(scene) for scene in scenes},
+        "data": data,
         "networks": [_network(config, source, scene) for scene in scenes],
         "task": config.run.task,
         "compat": config.run.compat,

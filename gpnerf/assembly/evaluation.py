@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gpnerf import distributed
 from gpnerf.assembly.data import DataSource, data_source, scene_names
-from gpnerf.assembly.dependencies import result_digest
+from gpnerf.assembly.dependencies import data_digest, result_digest
 from gpnerf.assembly.execution import place
 from gpnerf.assembly.instances import require_instances, require_task
 from gpnerf.assembly.model import Architecture, class_count
@@ -110,7 +110,8 @@ def finished_evaluation(config: Config, step: int) -> dict[str, Any] | None:
         return None
     source = data_source(config, config.data.eval_dataset)
     scenes = source.open(scene_names(config, source.protocol, "evaluation"))
-    inputs = result_digest(config, source, scenes, describe_checkpoint(path, step, Context()))
+    checkpoint = describe_checkpoint(path, step, Context())
+    inputs = result_digest(config, source, scenes, data_digest(scenes), checkpoint)
     return read_result(run_folder(config) / "eval" / source.protocol.name, inputs)
 
 
@@ -171,8 +172,9 @@ def evaluation_settings(
             compat=source.protocol.compat,
         ),
     )
-    inputs = result_digest(config, source, scenes, checkpoint)
-    return EvaluationSettings(view, folder, checkpoint, config.to_text(), inputs)
+    data = data_digest(scenes)
+    inputs = result_digest(config, source, scenes, data, checkpoint)
+    return EvaluationSettings(view, folder, checkpoint, config.to_text(), inputs, data)
 
 
 def describe_checkpoint(path: Path, step: int | None, context: Context) -> dict[str, Any]:

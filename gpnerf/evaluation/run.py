@@ -39,7 +39,7 @@ _State = TypeVar("_State", SegmentationScores, SegmentOverlaps)
 class EvaluationSettings:
     """How to render and score, where to write, and what to say of the weights and the config in the results.
 
-    `inputs` is a digest of all that the results depend on.
+    `inputs` is a digest of all that the results depend on, `data` one of the scenes' files alone.
     """
 
     view: ViewSettings
@@ -47,6 +47,7 @@ class EvaluationSettings:
     checkpoint: dict[str, Any]
     config: str
     inputs: str = ""
+    data: str = ""
 
 
 @dataclass
@@ -96,7 +97,7 @@ def evaluate(
         "protocol": described,
         "checkpoint": settings.checkpoint,
         "environment": environment(device),
-        "inputs_sha256": settings.inputs,
+        "inputs": {"sha256": settings.inputs, "data_sha256": settings.data},
         **_assembled(collected, protocol, settings.view.task),
     }
     if context.is_main:

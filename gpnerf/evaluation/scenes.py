@@ -50,7 +50,7 @@ def read_result(folder: Path, inputs: str) -> dict[str, Any] | None:
         found = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):  # there is none, or a damaged one: it will be made
         return None
-    return found if isinstance(found, dict) and found.get("inputs_sha256") == inputs else None
+    return found if isinstance(found, dict) and found.get("inputs", {}).get("sha256") == inputs else None
 
 
 def best_on_test(scene: str, last: dict[str, Any], validations: Path) -> dict[str, Any]:
@@ -59,7 +59,11 @@ def best_on_test(scene: str, last: dict[str, Any], validations: Path) -> dict[st
     What the released program reports. It chooses by the very images it is scored on, so it is no fair number.
     """
     results = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(validations.glob("*/metrics.json"))]
-    results = [result for result in results if result["protocol"]["sha256"] == last["protocol"]["sha256"]]
+
+    def made_from(result: dict[str, Any]) -> tuple[str, str | None]:
+        return result["protocol"]["sha256"], result.get("inputs", {}).get("data_sha256")
+
+    results = [result for result in results if made_from(result) == made_from(last)]
 
     def score(result: dict[str, Any]) -> float:
         mean = result["scenes"][scene]["mean"]
