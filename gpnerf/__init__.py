@@ -1,7 +1,12 @@
 """GP-NeRF: generalised novel-view colour, depth and semantics from posed photos."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+# Read when PyTorch is loaded, which no script does before this package. Its waiting threads would spin otherwise, and
+# on a busy machine take the time of the very threads that they wait for. A value of the user's stays.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:
     import gpnerf.novel_views

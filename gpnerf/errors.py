@@ -13,12 +13,25 @@ from typing import NoReturn
 
 _FAILED = 2
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-# What schedulers and launchers send before they kill, and what Ctrl-C sends.
-_STOPPING = (signal.SIGTERM, signal.SIGINT)
+# What schedulers and launchers send before they kill, what Ctrl-C sends, and what a closed terminal sends.
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_STOPPED = 128  # added to a signal's number: the exit code by which shells know it
 # Where launchers say how many processes they started.
 _PROCESSES = ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
-# How the libraries below PyTorch's collective operations complain of a process that is gone.
-_LOST_PROCESS = re.compile(r"gloo|nccl|TCPStore|Connection (closed|reset) by peer", re.IGNORECASE)
+# How the libraries below PyTorch's collective operations complain, and how they do of a process that is gone.
+_EXCHANGE = re.compile(
+    r"gloo|nccl|TCPStore|c10d|(client|server) socket|waiting for clients|connection (closed|reset) by peer",
+    re.IGNORECASE,
+)
+_LOST_PROCESS = re.compile(
+    r"connection (closed|reset|refused)|broken pipe|timed? ?out|socket (was )?closed|failed to (connect|recv)|"
+    r"remote process|remote error|waiting for clients|pair closure",
+    re.IGNORECASE,
+)
+# Where in a library's source an error was raised; what its message ends with.
+_SOURCE = re.compile(r"\[?(enforce fail at )?[\w./-]+\.(cc|cpp|cu|h|hpp):\d+\]?[,:]? ?")
+_BACKTRACE = re.compile(r"^(Exception raised from|frame #)", re.MULTILINE)
+_LONGEST = 400  # letters of a message that a library gave
 
 _log = logging.getLogger(__name__)
 
@@ -30,48 +43,58 @@ class UserError(Exception):
 class Stopped(BaseException):
     """A signal asked the program to end, and nothing is lost; the message says how to go on.
 
-    Not an `Exception`, so that no handler of errors takes it for one.
+    Not an `Exception`, so that no handler of errors takes it for one. `code` is the program's exit code.
     """
+
+    def __init__(self, message: str, number: int) -> None:
+        super().__init__(message)
+        self.code = _STOPPED + number
+
+
+def tells_stop(code: int) -> bool:
+    """Whether the exit code of a script, as a shell or `subprocess` gives it, says that a signal stopped it."""
+    return any(code in (_STOPPED + number, -number) for number in STOPPING)
 
 
 class StopSignals:
-    """SIGTERM and SIGINT while a run has something to save: first noted, so that nothing is interrupted."""
+    """Signals that ask to stop while a run has something to save: first noted, so that nothing is interrupted."""
 
     def __init__(self) -> None:
-        self.came: str | None = None
+        self.came: signal.Signals | None = None
 
     @contextmanager
     def noted(self) -> Iterator[None]:
-        """Inside, a signal only puts its name into `came`."""
-        with _handled(self._note):
+        """Inside, a signal is only put into `came`."""
+        with _handled(self._note, _heeded()):
             yield
 
     @contextmanager
     def obeyed(self) -> Iterator[None]:
         """Inside, where everything is saved, a signal ends the program at once; so does one that came before."""
-        with _handled(_stop):
+        with _handled(_stop, _heeded()):
             if self.came:
-                raise Stopped(_farewell(self.came))
+                _stop(self.came)
             yield
 
     def _note(self, number: int, _: FrameType | None) -> None:
-        self.came = signal.Signals(number).name
+        self.came = signal.Signals(number)
 
 
 def run_script(main: Callable[[], None]) -> None:
     """Run an entry script's `main`; what the user can mend ends it with one line on stderr and exit code 2.
 
-    That is a `UserError`, a full disk, and the end of another process of the run. SIGTERM and SIGINT end it with a
-    line that says how to go on and exit code 0.
+    That is a `UserError`, a full disk, and what ends the exchange with the other processes of the run. SIGTERM, SIGINT
+    and SIGHUP (which `nohup` keeps away) end it with a line that says how to go on and exit code 128 + their number.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname).1s %(message)s", datefmt="%H:%M:%S")
-    with _handled(signal.SIG_IGN):  # while it ends: a launcher's SIGTERM must not cut off the message
+    heeded = _heeded()
+    with _handled(signal.SIG_IGN, heeded):  # while it ends: a launcher's SIGTERM must not cut off the message
         try:
-            with _handled(_stop):
+            with _handled(_stop, heeded):
                 main()
         except Stopped as stop:
             _log.info("%s", stop)
-            _leave(0)
+            _leave(stop.code)
         except UserError as error:
             _fail(str(error))
         except OSError as error:
@@ -80,17 +103,21 @@ def run_script(main: Callable[[], None]) -> None:
                 raise
             _fail(f"{error.filename or 'a file of this run'}: cannot be written ({error.strerror}); free some space")
         except RuntimeError as error:
-            if not _LOST_PROCESS.search(str(error)):
+            if not _EXCHANGE.search(str(error)):
                 raise
-            _fail(
-                f"another process of this run has ended or cannot be reached ({_complaint(error)}); "
-                "see its messages; the same command goes on from what is saved"
-            )
+            _fail(_of_exchange(str(error)))
+
+
+def _heeded() -> tuple[signal.Signals, ...]:
+    """The signals to stop by: without SIGHUP where `nohup` started the program."""
+    return tuple(n for n in STOPPING if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN)
 
 
 @contextmanager
-def _handled(handler: Callable[[int, FrameType | None], object] | signal.Handlers) -> Iterator[None]:
-    previous = {number: signal.signal(number, handler) for number in _STOPPING}
+def _handled(
+    handler: Callable[[int, FrameType | None], object] | signal.Handlers, numbers: tuple[signal.Signals, ...]
+) -> Iterator[None]:
+    previous = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:
@@ -98,17 +125,18 @@ def _handled(handler: Callable[[int, FrameType | None], object] | signal.Handler
             signal.signal(number, before)
 
 
-def _stop(number: int, _: FrameType | None) -> None:
-    raise Stopped(_farewell(signal.Signals(number).name))
+def _stop(number: int, _: FrameType | None = None) -> NoReturn:
+    name = signal.Signals(number).name
+    raise Stopped(f"stopped by {name}; the same command goes on from what is saved", number)
 
 
-def _farewell(name: str) -> str:
-    return f"stopped by {name}; the same command goes on from what is saved"
-
-
-def _complaint(error: RuntimeError) -> str:
-    """The first words of a library's error, without the place in its source."""
-    return str(error).split(".cc:")[-1].split("] ", 1)[-1].splitlines()[0].split(". ")[0]
+def _of_exchange(error: str) -> str:
+    """The line for an error of the libraries that exchange what processes compute: in their words."""
+    said = " ".join(_SOURCE.sub("", _BACKTRACE.split(error)[0]).split())[:_LONGEST].rstrip(" .:")
+    ending = "the same command goes on from what is saved"
+    if _LOST_PROCESS.search(error):
+        return f"another process of this run has ended or cannot be reached ({said}); see its messages; {ending}"
+    return f"the exchange between the processes of this run failed: {said}; {ending}"
 
 
 def _fail(message: str) -> NoReturn:

@@ -66,6 +66,8 @@ def instance_loss(
     costs = entropy + 1 - pairwise_iou(truth, masks)
     columns = ids
     if assignment == "hungarian":
+        if not costs.isfinite().all():
+            return costs.sum()  # which is not finite either: there is nothing to assign, and the step will be refused
         objects = int((ids < channels).sum())
         columns = torch.cat([assign(costs[:objects, :channels])[1], ids[objects:]])
     alone = torch.ones(len(logits), dtype=torch.bool, device=logits.device).index_fill(0, columns, False)[:channels]

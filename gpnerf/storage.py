@@ -5,7 +5,8 @@ import json
 import math
 import os
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,16 @@ def read_text(path: Path, expected: str, remedy: str) -> str:
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file in one move, and its folder if need be: a reader sees the old one or the whole new one.
+    """Write a file in one move; errors as in `replaced`."""
+    with replaced(path) as beside:
+        beside.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """Where to write a file that takes the place of `path` when the block ends: a reader sees the old or the whole new.
+
+    The folder is made if need be. What a block that fails has written is deleted.
 
     Raises:
         UserError: it cannot be written (full or read-only disk, missing rights, something else of that name).
@@ -62,12 +72,13 @@ def write_whole(path: Path, content: str | bytes) -> None:
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_bytes(content.encode() if isinstance(content, str) else content)
+        yield beside
         beside.replace(path)
     except OSError as error:
+        raise UserError(f"{path}: cannot be written ({_reason(error)}); free space or choose another folder") from error
+    finally:
         with suppress(OSError):
             beside.unlink()
-        raise UserError(f"{path}: cannot be written ({_reason(error)}); free space or choose another folder") from error
 
 
 def strict_json(value: Any, indent: int | None = None) -> str:

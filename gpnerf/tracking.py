@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from gpnerf.errors import UserError
+from gpnerf.storage import write_whole
 
 _PACKAGE_LOGGER = logging.getLogger("gpnerf")
 
@@ -97,13 +98,15 @@ class Tracker:
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Record numbers of one step; every float is written in full, so that equal lines mean equal bits.
 
-        Raises `UserError` when the disk is full.
+        TensorBoard has all that was recorded before when the line is in `losses.jsonl`. Raises `UserError` when the
+        disk is full.
         """
         if not self._enabled:
             return
         for name, value in values.items():
             self._board.add_scalar(name, value, step)
         # JSON has no NaN and no infinity.
+        self._board.flush()
         numbers = {name: value if math.isfinite(value) else repr(value) for name, value in values.items()}
         try:
             self._scalars_file.write(json.dumps({"step": step, **numbers}) + "\n")
@@ -122,6 +125,18 @@ class Tracker:
         if self._enabled:
             self._board.add_image(name, image, step, dataformats="HWC")
 
+    def has(self, step: int, prefix: str) -> bool:
+        """Whether numbers whose names begin so are recorded of a step."""
+        if not self._enabled:
+            return False
+        lines = map(json.loads, self._scalars_path.read_text(encoding="utf-8").splitlines())
+        return any(line["step"] == step and any(name.startswith(prefix) for name in line) for line in lines)
+
+    def flush(self) -> None:
+        """Bring everything that is recorded to the disk."""
+        if self._enabled:
+            self._board.flush()
+
     def close(self) -> None:
         """Finish the files."""
         if self._enabled:
@@ -136,14 +151,12 @@ def _drop_beyond(path: Path, step: int) -> None:
     if not path.exists():
         return
     kept = [line for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if _step_of(line) <= step]
-    beside = path.with_suffix(".tmp")
-    beside.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-    beside.replace(path)
+    write_whole(path, "".join(f"{line}\n" for line in kept))
 
 
 def _step_of(line: str) -> float:
     """The step of a line; beyond every step for a line that was cut off while it was written."""
     try:
         return float(json.loads(line)["step"])
-    except json.JSONDecodeError:
+    except (ValueError, TypeError, KeyError):
         return math.inf

@@ -17,10 +17,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import gpnerf  # noqa: F401 (before PyTorch: it says how PyTorch's threads wait)
+
+# isort: split
 import torch
 from torch import Tensor
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from gpnerf.assembly.data import data_source, training_examples
 from gpnerf.assembly.execution import place
@@ -36,7 +39,7 @@ from gpnerf.benchmark.workload import Network
 from gpnerf.config import Config, parse
 from gpnerf.data.protocol import Protocol
 from gpnerf.data.throughput import examples_per_second
-from gpnerf.distributed import Context, select_device
+from gpnerf.distributed import select_device
 from gpnerf.errors import UserError, run_script
 from gpnerf.geometry import camera_rays
 from gpnerf.models.gpnerf import GPNeRF
@@ -195,7 +198,7 @@ def _steps(setting: Setting) -> dict[str, Step]:
 def _loader(config: Config) -> dict[str, float]:
     """Examples a second of the preset's training loader: reading every frame, packed or not, and from the cache."""
     reading = replace(config, data=replace(config.data, cache_gb=0.0))
-    made = {name: training_examples(given, Context())[0] for name, given in (("reading", reading), ("cached", config))}
+    made = {name: training_examples(given)[0] for name, given in (("reading", reading), ("cached", config))}
     return {
         f"examples a second, {name}": examples_per_second(
             examples,

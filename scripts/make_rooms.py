@@ -5,8 +5,8 @@
     python scripts/make_rooms.py --out data/rooms --bench --workers 8
 
 The last one writes the rooms of configs/protocols/rooms_bench.json and checks that their labels are everyone's.
-Rooms that are already complete are skipped, so an interrupted run goes on where it stopped. Room N depends on
-`--seed` and N only: `--first 100 --rooms 10` writes room_0100 to room_0109, none of them equal to an earlier one.
+Rooms that are complete already, with the same options, are skipped: an interrupted run goes on where it stopped. Room N
+depends on `--seed` and N only: `--first 100 --rooms 10` writes room_0100 to room_0109, none equal to an earlier one.
 """
 
 import argparse
@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from gpnerf.data.label_digests import read_digests, verify_labels
 from gpnerf.data.procedural.categories import label_table
 from gpnerf.data.procedural.disk import LAYOUTS
-from gpnerf.data.rooms import write_room
+from gpnerf.data.rooms import require_same_room, write_room
 from gpnerf.errors import UserError, run_script
 
 _ROOMS_PER_SEED = 60_000  # a multiple of the number of room kinds, so that kinds take turns for every seed
@@ -46,6 +46,9 @@ def main() -> None:
         (args.out / "scannetv2-labels.combined.tsv").write_text(label_table())
     numbers = _bench_numbers() if args.bench else range(args.first, args.first + args.rooms)
     missing = [n for n in numbers if not _folder(args.out, n).exists()]
+    for number in set(numbers).difference(missing):
+        room_seed = args.seed * _ROOMS_PER_SEED + number
+        require_same_room(_folder(args.out, number), room_seed, args.layout, args.frames, width, height)
     write = partial(_write, args.out, args.seed, args.layout, args.frames, width, height)
     with ProcessPoolExecutor(args.workers) as pool:
         for _ in tqdm(pool.map(write, missing), total=len(missing), unit="room"):

@@ -14,17 +14,19 @@ import argparse
 import logging
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from gpnerf.assembly.evaluation import finished_evaluation
 from gpnerf.config import differences, parse
 from gpnerf.errors import UserError, run_script
-from gpnerf.evaluation.results import write_whole
-from gpnerf.storage import strict_json
+from gpnerf.ownership import owned
+from gpnerf.storage import strict_json, write_whole
 from gpnerf.study.execution import carry_out
-from gpnerf.study.outcome import read_outcome
-from gpnerf.study.plan import Run, load_study, plan_runs
+from gpnerf.study.outcome import Outcome, outcome_of
+from gpnerf.study.plan import Row, Run, load_study, plan_runs
 from gpnerf.study.table import study_markdown, study_report
 
 
@@ -40,12 +42,16 @@ def main() -> None:
     runs = plan_runs(study, args.rootdir.resolve(), args.seeds, args.steps, more)
     for run in runs:
         _check(run)
-    outcomes = {run: outcome for run in runs if (outcome := read_outcome(run))}
-    failed: dict[Run, int] = {}
     folder = runs[0].folder.parents[1]
+    with owned(folder):
+        _carry_out(folder, runs, chosen, args)
+
+
+def _carry_out(folder: Path, runs: list[Run], chosen: Sequence[Row], args: argparse.Namespace) -> None:
+    outcomes = {run: outcome for run in runs if (outcome := _outcome(run))}
+    failed: dict[Run, int] = {}
 
     def write() -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         report = study_report(folder.name, runs, outcomes, failed)
         write_whole(folder / "table.json", strict_json(report, indent=1))
         write_whole(folder / "table.md", study_markdown(report))
@@ -53,7 +59,7 @@ def main() -> None:
     def ended(run: Run, code: int | None) -> None:
         if code:
             failed[run] = code
-        elif outcome := read_outcome(run):
+        elif outcome := _outcome(run):
             outcomes[run] = outcome
         write()
 
@@ -64,6 +70,12 @@ def main() -> None:
     print(f"{len(outcomes)} of {len(runs)} runs are finished; table: {folder / 'table.md'}")
     if failed:
         raise UserError(f"{len(failed)} runs failed, the first of them says why in {next(iter(failed)).log}")
+
+
+def _outcome(run: Run) -> Outcome | None:
+    """The outcome of a run that is finished."""
+    result = finished_evaluation(parse(run.flags), run.steps)
+    return None if result is None else outcome_of(run, result)
 
 
 def _check(run: Run) -> None:

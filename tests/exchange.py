@@ -10,7 +10,9 @@ from typing import Any
 import torch
 from tiny_runs import flags, training
 
+import gpnerf.assembly.finetuning as finetuning
 import gpnerf.assembly.training as assembly
+from gpnerf.assembly import build_finetuning
 from gpnerf.assembly.training import TrainingRun, join, step_settings
 from gpnerf.config import parse
 from gpnerf.distributed import Context
@@ -20,6 +22,7 @@ from gpnerf.tracking import Tracker
 from gpnerf.training import Schedule, fit, train_step
 
 STEPS = 3
+TASKS = ("semantic", "instance", "panoptic")
 # Without a fine pass: drawing its samples jumps where parameters differ by a rounding.
 COARSE = ("--N_importance", 0)
 # Name -> (targets of a step for each process, flags, optimiser). The second target never has labels. Adam would turn
@@ -40,14 +43,12 @@ def unlabelled(example: Example) -> Example:
 
 
 def spoiled(example: Example) -> Example:
-    return replace(example, target=replace(example.target, image=torch.full_like(example.target.image, torch.nan)))
+    return replace(example, sources=replace(example.sources, images=torch.full_like(example.sources.images, torch.nan)))
 
 
 def prepared(root: Path, name: str, world: int, more: tuple[object, ...]) -> TrainingRun:
-    """A run without any randomness but the choice of pixels."""
-    run = training(root, "--expname", f"{name} {world}".replace(" ", "_"), "--det", "--dropout", 0, *more)
-    run.examples.rank = 0  # it seeds the choice of source views
-    return run
+    """A run with everything that is random: choice of sources and pixels, jitter and dropout."""
+    return training(root, "--expname", f"{name} {world}".replace(" ", "_"), *more)
 
 
 def steps(root: Path, name: str, processes: int, context: Context) -> dict[str, Any]:
@@ -75,9 +76,21 @@ def steps(root: Path, name: str, processes: int, context: Context) -> dict[str, 
     return {"gradients": gradients, "parameters": run.state.model.state_dict()}
 
 
-def refusal(root: Path, context: Context) -> list[str]:
+def of_task(root: Path, task: str, context: Context) -> TrainingRun:
+    """A training for a task: on many scenes, or on one scene from the weights of such a training."""
+    general = prepared(root, f"spoiled_{task}", context.world_size, ())
+    if task == "semantic":
+        return general
+    general._save(Tracker(general.folder, enabled=False))
+    start = general.folder / "model_000000.pth"
+    more = ("--task", task, "--expname", f"{task}_{context.world_size}", "--ckpt_path", start)
+    tuning = build_finetuning(parse(flags(root, *more)))
+    return tuning.assemble(tuning.scenes[0])
+
+
+def refusal(root: Path, task: str, context: Context) -> list[str]:
     """What each process says when the last one's targets are spoiled for ever, after one good step."""
-    run = prepared(root, "spoiled", context.world_size, ("--save_interval", 1))
+    run = of_task(root, task, context)
     good = run.examples[(0, 0)]
 
     def stream(start: int) -> Iterator[Example]:
@@ -101,14 +114,25 @@ def refusal(root: Path, context: Context) -> list[str]:
     return context.gather(f"step {run.state.step}, kept {kept}: {message}")
 
 
+def locked_out(root: Path, context: Context) -> list[str]:
+    """What each process says when another program owns the run's folder."""
+    try:
+        training(root, "--expname", "taken")
+        message = "went on"
+    except UserError as error:
+        message = str(error)
+    return context.gather(message)
+
+
 def main(root: Path, written: Path) -> None:
     """One process of the group."""
     torch.set_num_threads(1)
     here = join(parse(flags(root)))
-    assembly.join = lambda config: here  # the group is joined once
+    assembly.join = finetuning.join = lambda config: here  # the group is joined once
     context = here[0]
     result: dict[str, Any] = {name: steps(root, name, context.world_size, context) for name in CASES}
-    result["refusal"] = refusal(root, context)
+    result["refusals"] = {task: refusal(root, task, context) for task in TASKS}
+    result["locked out"] = locked_out(root, context)
     if context.is_main:
         torch.save(result, written)
     context.shutdown()

@@ -27,7 +27,6 @@ from gpnerf.data.images import blur_and_resize, decode_colour
 from gpnerf.data.protocol import Protocol
 from gpnerf.data.protocol_file import load_protocol
 from gpnerf.data.scene import FrameCache, Scene
-from gpnerf.distributed import Context
 from gpnerf.errors import UserError
 from gpnerf.structures import Example
 
@@ -87,7 +86,7 @@ def data(tmp_path: Path) -> Path:
 
 def examples_of(root: Path, protocol: Protocol, cache: int = 10**7) -> TrainingExamples:
     scenes = open_scenes(root, ["room_0000", "room_0001"], protocol, FrameCache(cache))
-    return TrainingExamples(scenes, protocol, seed=0, rank=0, finetune=False)
+    return TrainingExamples(scenes, protocol, seed=0, finetune=False)
 
 
 def test_the_watch_sees_files_and_folders(data: Path) -> None:
@@ -152,7 +151,7 @@ def test_a_run_opens_a_scene_once_for_all_its_purposes(data: Path, purposes: tup
     config = parse(flags(data, "--train_scenes", "room_0000", "room_0001"))
     with watch(data) as disk:
         first = data_source(config, purposes[0]).open(["room_0000"], every_sequence=True)
-        examples, _ = training_examples(config, Context())
+        examples, _ = training_examples(config)
         second = data_source(config, purposes[1]).open(["room_0001", "room_0000"])
     assert second[1] is first[0] and isinstance(examples, TrainingExamples) and examples.scenes[0] is first[0]
     assert set(disk.texts().values()) == {1} and set(disk.folders.values()) == {1}

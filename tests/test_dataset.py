@@ -47,7 +47,7 @@ def example(examples: TrainingExamples | MixedExamples, key: tuple[int, int]) ->
 
 
 def test_an_example_holds_the_frames_that_it_names(scenes: list[Scene], protocol: Protocol) -> None:
-    made = example(TrainingExamples(scenes, protocol, seed=0, rank=0, finetune=False), (0, 17))
+    made = example(TrainingExamples(scenes, protocol, seed=0, finetune=False), (0, 17))
     scene = scenes[1]
     assert (made.scene, made.frame, made.near, made.far) == ("room_0001", 3, 0.3, 8.0)
     assert torch.equal(made.target.image, scene.image(3))
@@ -60,20 +60,20 @@ def test_an_example_holds_the_frames_that_it_names(scenes: list[Scene], protocol
         assert torch.equal(made.sources.cameras.cam_to_world[place], scene.camera(number).cam_to_world)
 
 
-def test_only_seed_rank_epoch_and_index_decide_the_sources(scenes: list[Scene], protocol: Protocol) -> None:
-    def sources(seed: int = 0, rank: int = 0, epoch: int = 0) -> list[tuple[int, ...]]:
-        examples = TrainingExamples(scenes, protocol, seed=seed, rank=rank, finetune=False)
+def test_only_seed_epoch_and_index_decide_the_sources(scenes: list[Scene], protocol: Protocol) -> None:
+    def sources(seed: int = 0, epoch: int = 0) -> list[tuple[int, ...]]:
+        examples = TrainingExamples(scenes, protocol, seed=seed, finetune=False)
         return [example(examples, (epoch, index)).source_frames for index in (5, 0, 20)]
 
     torch.manual_seed(0)
     first = sources()
     torch.manual_seed(1)
     assert sources() == first
-    assert len({str(chosen) for chosen in (first, sources(seed=1), sources(rank=1), sources(epoch=1))}) == 4
+    assert len({str(chosen) for chosen in (first, sources(seed=1), sources(epoch=1))}) == 3
 
 
 def test_generalised_training_takes_every_frame_as_a_target(scenes: list[Scene], protocol: Protocol) -> None:
-    examples = TrainingExamples(scenes, protocol, seed=0, rank=0, finetune=False)
+    examples = TrainingExamples(scenes, protocol, seed=0, finetune=False)
     targets = [(made.scene, made.frame) for index in range(len(examples)) for made in [example(examples, (0, index))]]
     assert sorted(targets) == sorted((scene.name, frame) for scene in scenes for frame in range(14))
 
@@ -85,7 +85,7 @@ def test_generalised_training_never_sees_the_targets_of_a_scored_scene(
     scored, held_out = replace(protocol, **listed), {4, 12}
     made = [
         example(examples, (epoch, index))
-        for examples in [TrainingExamples(scenes, scored, seed=0, rank=0, finetune=False)]
+        for examples in [TrainingExamples(scenes, scored, seed=0, finetune=False)]
         for epoch in range(4)
         for index in range(len(examples))
     ]
@@ -94,7 +94,7 @@ def test_generalised_training_never_sees_the_targets_of_a_scored_scene(
     sources = {name: {f for one in made if one.scene == name for f in one.source_frames} for name in targets}
     assert not sources["room_0000"] & held_out and held_out <= sources["room_0001"]
     released = replace(scored, exclude_evaluation_targets=False)
-    assert len(TrainingExamples(scenes, released, seed=0, rank=0, finetune=False)) == 28
+    assert len(TrainingExamples(scenes, released, seed=0, finetune=False)) == 28
 
 
 def test_only_the_scored_sequence_of_a_replica_scene_holds_frames_back(scenes: list[Scene], protocol: Protocol) -> None:
@@ -105,7 +105,7 @@ def test_only_the_scored_sequence_of_a_replica_scene_holds_frames_back(scenes: l
 
 
 def test_fine_tuning_never_sees_an_evaluation_target(scenes: list[Scene], protocol: Protocol) -> None:
-    examples = TrainingExamples(scenes[:1], protocol, seed=0, rank=0, finetune=True)
+    examples = TrainingExamples(scenes[:1], protocol, seed=0, finetune=True)
     held_out = {4, 12}
     made = [example(examples, (epoch, index)) for epoch in range(4) for index in range(len(examples))]
     assert {one.frame for one in made} == set(range(14)) - held_out
@@ -116,8 +116,8 @@ def test_fine_tuning_never_sees_an_evaluation_target(scenes: list[Scene], protoc
 def test_the_kind_of_run_decides_the_depth_range(scenes: list[Scene], protocol: Protocol) -> None:
     ranges = replace(protocol.depth_ranges, evaluation=(1.0, 2.0), training=(3.0, 4.0), finetuning=(5.0, 6.0))
     changed = replace(protocol, depth_ranges=ranges)
-    trained = example(TrainingExamples(scenes, changed, seed=0, rank=0, finetune=False), (0, 0))
-    finetuned = example(TrainingExamples(scenes, changed, seed=0, rank=0, finetune=True), (0, 0))
+    trained = example(TrainingExamples(scenes, changed, seed=0, finetune=False), (0, 0))
+    finetuned = example(TrainingExamples(scenes, changed, seed=0, finetune=True), (0, 0))
     evaluated = EvaluationExamples(scenes[0], changed)[0]
     assert [(one.near, one.far) for one in (evaluated, trained, finetuned)] == [(1, 2), (3, 4), (5, 6)]
 
@@ -136,7 +136,7 @@ def test_an_unreadable_frame_is_a_failure_in_training_and_an_error_in_evaluation
     broken = folder / "color" / "4.jpg"
     broken.write_bytes(broken.read_bytes()[:-200])
     scenes = open_scenes(tmp_path, ["room_0000"], protocol, FrameCache(10**7))
-    examples = TrainingExamples(scenes, protocol, seed=0, rank=0, finetune=False)
+    examples = TrainingExamples(scenes, protocol, seed=0, finetune=False)
     failure = examples[0, 4]
     assert isinstance(failure, FrameFailure)
     assert (failure.scene, failure.frame) == ("room_0000", 4) and str(broken) in failure.message
@@ -151,15 +151,15 @@ def test_an_unreadable_frame_is_a_failure_in_training_and_an_error_in_evaluation
 def test_too_few_frames_stop_training_before_it_starts(scenes: list[Scene], protocol: Protocol) -> None:
     greedy = replace(protocol, num_source_views=12)
     with pytest.raises(UserError, match=r"room_0000: expected 12 source views.*lower --num_source_views"):
-        TrainingExamples(scenes, greedy, seed=0, rank=0, finetune=False)
+        TrainingExamples(scenes, greedy, seed=0, finetune=False)
     nothing_left = replace(protocol, finetuning_targets=FrameRule(start=4, stop=13, step=8))
     with pytest.raises(UserError, match="frames to train on"):
-        TrainingExamples(scenes, nothing_left, seed=0, rank=0, finetune=True)
+        TrainingExamples(scenes, nothing_left, seed=0, finetune=True)
 
 
 def test_mixture_follows_the_weights_whatever_the_sizes(scenes: list[Scene], protocol: Protocol) -> None:
-    one = TrainingExamples(scenes[:1], protocol, seed=3, rank=0, finetune=False)
-    other = TrainingExamples(scenes[1:], replace(protocol, num_source_views=2), seed=3, rank=0, finetune=False)
+    one = TrainingExamples(scenes[:1], protocol, seed=3, finetune=False)
+    other = TrainingExamples(scenes[1:], replace(protocol, num_source_views=2), seed=3, finetune=False)
     mixed = MixedExamples([one, other], [3.0, 1.0])
     made = [example(mixed, (0, index)) for index in range(400)]
     share = Counter(len(sample.source_frames) for sample in made)[3] / len(made)
@@ -172,6 +172,6 @@ def test_mixture_follows_the_weights_whatever_the_sizes(scenes: list[Scene], pro
 
 @pytest.mark.parametrize("weights", [[1.0], [1.0, -1.0], [0.0, 0.0]])
 def test_faulty_weights(scenes: list[Scene], protocol: Protocol, weights: list[float]) -> None:
-    part = TrainingExamples(scenes, protocol, seed=0, rank=0, finetune=False)
+    part = TrainingExamples(scenes, protocol, seed=0, finetune=False)
     with pytest.raises(UserError, match="--dataset_weights"):
         MixedExamples([part, part], weights)

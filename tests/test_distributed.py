@@ -97,8 +97,8 @@ def test_two_processes_agree(launcher: str) -> None:
 class _Numbers(KeyedExamples):
     """Examples that are nothing but the name of their set and their number."""
 
-    def __init__(self, name: str, count: int, rank: int) -> None:
-        super().__init__(seed=0, rank=rank)
+    def __init__(self, name: str, count: int) -> None:
+        super().__init__(seed=0)
         self.name, self.count = name, count
 
     def __len__(self) -> int:
@@ -117,7 +117,7 @@ def test_no_two_ranks_see_the_same_targets_and_mixtures_keep_their_weights(world
     count = 900
     seen = []
     for rank in range(world):
-        mixed = MixedExamples([_Numbers("small", 40, rank), _Numbers("large", 400, rank)], [3.0, 1.0])
+        mixed = MixedExamples([_Numbers("small", 40), _Numbers("large", 400)], [3.0, 1.0])
         keys = islice(EndlessSampler(len(mixed), mixed.seed, rank, world, 0), count)
         seen.append([(item.scene, item.frame) for item in (mixed[key] for key in keys)])
         assert sum(scene == "small" for scene, _ in seen[rank]) / count == pytest.approx(0.75, abs=0.05)

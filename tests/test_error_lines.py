@@ -189,7 +189,7 @@ def test_full_disk_keeps_the_older_checkpoint(
     path = root / "out/gpnerf/model_000009.pth"
     assert all(word in line for word in [str(path), "could not be written", "No space left", "free some disk space"])
     assert sorted(p.name for p in path.parent.glob("*model*")) == ["model_000003.pth", "model_000006.pth"]
-    assert sorted(p.name for p in path.parent.glob(".*")) == []
+    assert sorted(p.name for p in path.parent.glob(".*.tmp")) == []
     assert_same_content(load_checkpoint(root / "out/gpnerf/model_000006.pth"), older)
 
 

@@ -87,7 +87,7 @@ def scores_of(results: dict[str, Any], scene: str, frame: int) -> dict[str, floa
 def test_result_file_and_pictures(evaluated: Path, results: dict[str, Any]) -> None:
     folder = folder_of(evaluated)
     assert list(results) == [
-        "protocol", "checkpoint", "environment", "overall", "scenes", "per_class_iou",
+        "protocol", "checkpoint", "environment", "inputs", "overall", "scenes", "per_class_iou",
         "confusion_matrix", "seconds_per_image"
     ]  # fmt: skip
     assert results["checkpoint"]["step"] == 6

@@ -99,7 +99,7 @@ class Ranged(KeyedExamples):
     """Nothing but a depth range."""
 
     def __init__(self, near: float, far: float) -> None:
-        super().__init__(seed=0, rank=0)
+        super().__init__(seed=0)
         self.range = near, far
 
     def __len__(self) -> int:

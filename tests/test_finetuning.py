@@ -165,7 +165,7 @@ def test_released_targets_are_every_third_frame_in_lexicographic_order_even_scor
     run = build_finetuning(parse(released(root)))
     scene, protocol = run.scenes[0], run.source.protocol
     names = sorted(str(number) for number in range(45))
-    examples = TrainingExamples([scene], protocol, seed=0, rank=0, finetune=True)
+    examples = TrainingExamples([scene], protocol, seed=0, finetune=True)
     targets = {examples[(0, index)].frame for index in range(len(examples))}
     assert targets == {int(name) for name in names[:700:3]}
     scored = {int(scene.numbers[index]) for index in protocol.evaluation_indices(scene)}
@@ -185,6 +185,17 @@ def test_best_on_test_is_reported_under_release_only_and_is_the_best(root: Path)
         assert best["mean"]["miou"] == max(result["overall"]["miou"] for result in found)
         assert results["scenes"][scene]["checkpoint"]["step"] == 3  # what is reported beside it is still the last
     assert "Best checkpoint on the test images" in (root / "out/ft/summary.md").read_text()
+    scene, best = next(iter(results["best_on_test"].items()))
+    path = root / f"out/ft/{scene}/validation/step_000001/metrics.json"
+    for changed, expected in (
+        ({}, 9.0),
+        ({"inputs": {"data_sha256": "of files that are others now"}}, best["mean"]["miou"]),
+    ):
+        content = json.loads(path.read_text()) | changed
+        content["scenes"][scene]["mean"]["miou"] = 9.0
+        path.write_text(json.dumps(content))
+        again = build_finetuning(parse(released(root, "--total_step", 3, "--save_interval", 1))).run()
+        assert again["best_on_test"][scene]["mean"]["miou"] == expected
 
 
 def test_finetuning_needs_a_start(root: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from torch.distributed import HashStore
 
 from gpnerf.distributed.heartbeat import Heartbeat
-from gpnerf.errors import Stopped, run_script
+from gpnerf.errors import STOPPING, Stopped, StopSignals, run_script, tells_stop
 
 
 def watching(processes: int, patience: float, ended: list[int]) -> list[Heartbeat]:
@@ -56,26 +56,98 @@ def test_a_lost_store_ends_the_process(caplog: pytest.LogCaptureFixture) -> None
     assert any("its first process or machine is gone" in record.getMessage() for record in caplog.records)
 
 
-@pytest.mark.parametrize("said", ["[/x/gloo/tcp/pair.cc:561] Connection closed by peer [::1]:5", "NCCL error"])
-def test_a_lost_process_is_one_line(said: str, capsys: pytest.CaptureFixture) -> None:
+LOST = "error: another process of this run has ended or cannot be reached ({}); see its messages; "
+FAILED = "error: the exchange between the processes of this run failed: {}; "
+NCCL = (
+    "NCCL error in: /x/c10d/ProcessGroupNCCL.cpp:22, {}, NCCL version 2.21.5\n{}\nException raised from f at /x.cpp:9"
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        (
+            "[/x/gloo/tcp/pair.cc:561] Connection closed by peer [::1]:5. This is a cluster.\nframe #0: c10::f\n",
+            LOST.format("Connection closed by peer [::1]:5. This is a cluster"),
+        ),
+        (
+            NCCL.format("remote process exited or there was a network error", "ncclRemoteError: A call failed."),
+            LOST.format(
+                "NCCL error in: remote process exited or there was a network error, NCCL version 2.21.5 "
+                "ncclRemoteError: A call failed"
+            ),
+        ),
+        (
+            "Timed out after 61 seconds waiting for clients. 1/2 clients joined.",
+            LOST.format("Timed out after 61 seconds waiting for clients. 1/2 clients joined"),
+        ),
+        (
+            NCCL.format("unhandled cuda error", "Last error:\nCuda failure 2 'out of memory'"),
+            FAILED.format(
+                "NCCL error in: unhandled cuda error, NCCL version 2.21.5 Last error: Cuda failure 2 'out of memory'"
+            ),
+        ),
+        (
+            "[enforce fail at ../gloo/transport/tcp/device.cc:84] ifa != nullptr. Unable to find address for: eth7",
+            FAILED.format("ifa != nullptr. Unable to find address for: eth7"),
+        ),
+        (
+            "The server socket has failed to listen on any local network address. port: 5, name: EADDRINUSE",
+            FAILED.format(
+                "The server socket has failed to listen on any local network address. port: 5, name: EADDRINUSE"
+            ),
+        ),
+    ],
+)
+def test_an_error_of_the_exchange_is_one_line_in_its_own_words(
+    said: str, line: str, capsys: pytest.CaptureFixture
+) -> None:
     def main() -> None:
         raise RuntimeError(said)
 
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit) as end:
         run_script(main)
     error = capsys.readouterr().err
-    assert error.startswith("error: another process of this run has ended") and error.count("\n") == 1
-    assert "/x/" not in error and "the same command goes on" in error
+    assert end.value.code == 2
+    assert error == f"{line}the same command goes on from what is saved\n"
 
 
-def test_a_signal_ends_a_script_with_code_0(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_error_of_something_else_that_timed_out_is_no_lost_process() -> None:
+    def main() -> None:
+        raise RuntimeError("the picture timed out")
+
+    with pytest.raises(RuntimeError, match="the picture timed out"):
+        run_script(main)
+
+
+@pytest.mark.parametrize("number", STOPPING)
+def test_a_signal_ends_a_script_with_128_and_its_number(
+    number: signal.Signals, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
-    before = signal.getsignal(signal.SIGTERM)
+    before = signal.getsignal(number)
     with pytest.raises(SystemExit) as end:
-        run_script(lambda: signal.raise_signal(signal.SIGTERM))
-    assert end.value.code == 0
+        run_script(lambda: signal.raise_signal(number))
+    assert end.value.code == 128 + number and tells_stop(end.value.code)
     assert [r.getMessage() for r in caplog.records] == [
-        "stopped by SIGTERM; the same command goes on from what is saved"
+        f"stopped by {number.name}; the same command goes on from what is saved"
     ]
-    assert signal.getsignal(signal.SIGTERM) == before
+    assert signal.getsignal(number) == before
     assert not issubclass(Stopped, Exception)
+
+
+def test_a_closed_terminal_does_not_stop_what_nohup_started() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signals, went_on = StopSignals(), []
+
+    def main() -> None:
+        with signals.noted():
+            signal.raise_signal(signal.SIGHUP)
+        signal.raise_signal(signal.SIGHUP)
+        went_on.append(signals.came)
+
+    try:
+        run_script(main)
+        assert went_on == [None] and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -73,7 +73,7 @@ def test_examples_hold_channels_only_when_they_are_wanted(folder: Path) -> None:
     scene, rules = opened(folder), protocol_of("rooms")
     evaluated = EvaluationExamples(scene, rules)[0]
     assert torch.equal(evaluated.target.instances, scene.channels(evaluated.frame))
-    trained = TrainingExamples([scene], rules, seed=0, rank=0, finetune=True)[(0, 0)]
+    trained = TrainingExamples([scene], rules, seed=0, finetune=True)[(0, 0)]
     assert isinstance(trained, Example) and torch.equal(trained.target.instances, scene.channels(trained.frame))
     assert EvaluationExamples(replace(scene, instance_map=None), rules)[0].target.instances is None
 

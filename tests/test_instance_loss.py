@@ -96,6 +96,17 @@ def test_the_right_masks_cost_nothing_and_pixels_of_no_channel_do_not_count(assi
     assert float(instance_loss(spilt, instances, assignment)) > 0.5
 
 
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("channel", range(4))
+def test_logits_that_are_not_finite_give_such_a_loss_and_no_error(value: float, channel: int) -> None:
+    logits, instances = torch.randn(4, 5, 6, requires_grad=True), torch.arange(30).reshape(5, 6) % 2
+    spoilt = logits.index_put((torch.tensor([channel]), torch.tensor([0]), torch.tensor([0])), torch.tensor(value))
+    loss = instance_loss(spoilt, instances)
+    assert not loss.isfinite()
+    loss.backward()  # processes exchange a gradient of everything
+    assert logits.grad is not None
+
+
 @pytest.mark.parametrize("assignment", ["hungarian", "fixed"])
 def test_an_image_without_any_known_pixel_gives_zero_and_zero_gradients(assignment: str) -> None:
     logits = random_case()[0].requires_grad_()

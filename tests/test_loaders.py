@@ -41,8 +41,8 @@ def scene(tmp_path: Path, protocol: Protocol) -> Scene:
 
 
 def stream(scene: Scene, protocol: Protocol, count: int, **options: int) -> list[Example | FrameFailure]:
-    examples = TrainingExamples([scene], protocol, seed=5, rank=options.pop("rank", 0), finetune=False)
-    options = {"world_size": 1, "num_workers": 0} | options
+    examples = TrainingExamples([scene], protocol, seed=5, finetune=False)
+    options = {"rank": 0, "world_size": 1, "num_workers": 0} | options
     return list(islice(training_loader(examples, **options), count))
 
 
@@ -146,7 +146,7 @@ class Slow(KeyedExamples):
     depth_range, now = (0.1, 1.0), 0.0
 
     def __init__(self, made: Example | FrameFailure, quick: int) -> None:
-        super().__init__(0, 0)
+        super().__init__(0)
         self.made, self.left = made, quick
 
     def __len__(self) -> int:
@@ -171,5 +171,5 @@ def test_throughput_counts_what_comes_after_the_warm_up(
 
 
 def test_throughput_of_a_worker_is_measured(scene: Scene, protocol: Protocol) -> None:
-    examples = TrainingExamples([scene], protocol, seed=0, rank=0, finetune=False)
+    examples = TrainingExamples([scene], protocol, seed=0, finetune=False)
     assert examples_per_second(examples, seconds=0.2, num_workers=1, warm_up=3) > 0

@@ -97,7 +97,7 @@ def test_an_unreadable_picture_fails_with_and_without(tmp_path: Path, caplog: py
     assert "left out" in caplog.text and scene.packed is not None
     with pytest.raises(UserError, match=r"7\.jpg"):
         scene.image(7)
-    examples = TrainingExamples([scene], protocol, seed=0, rank=0, finetune=False)
+    examples = TrainingExamples([scene], protocol, seed=0, finetune=False)
     made = [examples[0, index] for index in range(len(examples))]
     assert any(isinstance(one, FrameFailure) for one in made) and any(isinstance(one, Example) for one in made)
 

@@ -189,6 +189,14 @@ def test_a_complete_scene_is_kept_and_an_unfinished_one_redone(scan: Path, tmp_p
     assert "color/999.jpg" not in before
     assert prepare(scan, tmp_path)["state"] == "was there"
     assert contents(tmp_path) == before
+    recording = scan / f"{NAME}.sens"
+    whole = recording.read_bytes()
+    recording.write_bytes(whole + b"more")  # another download than before
+    with pytest.raises(UserError, match=rf"made from {NAME}.sens of {len(whole)} bytes where .*remove the folder"):
+        prepare(scan, tmp_path)
+    recording.unlink()  # nobody keeps them all
+    assert prepare(scan, tmp_path)["state"] == "was there"
+    recording.write_bytes(whole)
     (tmp_path / NAME / "depth/2.png").unlink()
     with pytest.raises(UserError, match=r"found files .*'depth': 6.* where .*'depth': 5.*remove the folder"):
         prepare(scan, tmp_path)
@@ -268,7 +276,7 @@ def test_after_a_kill_the_same_command_completes_the_scene(tmp_path: Path, numbe
             time.sleep(0.01)
         os.kill(process.pid, number)
         code = process.wait(20)
-    assert code == (-number if number == signal.SIGKILL else 0)
+    assert code == (-number if number == signal.SIGKILL else 128 + number)
     assert not (out / NAME).exists()
     assert bool(list(out.glob(".*.partial"))) == (number == signal.SIGKILL)
     subprocess.run(command(scans, out), check=True, capture_output=True)

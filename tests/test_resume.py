@@ -1,5 +1,6 @@
 """A run that is stopped by a signal, at any step and with any number of loaders, goes on as if it never was."""
 
+import json
 import re
 import signal
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from gpnerf.assembly import build_training
 from gpnerf.checkpoint import newest_checkpoint
 from gpnerf.config import parse
 from gpnerf.errors import Stopped, UserError
+from gpnerf.tracking import Tracker
 from gpnerf.training import loop
 
 pytest_plugins = ["run_fixtures"]
@@ -36,7 +38,7 @@ def signal_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
     return arrange
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_saves_after_the_next_step_and_nothing_is_lost(
     root: Path, signal_at: Callable[[int, int], None], number: signal.Signals
 ) -> None:
@@ -44,8 +46,9 @@ def test_a_signal_saves_after_the_next_step_and_nothing_is_lost(
     training(root, *more[2:], "--expname", "one").run()
     signal_at(1, number)
     before = signal.getsignal(number)
-    with pytest.raises(Stopped, match=rf"stopped by {number.name} after step 3: .*the same command goes on"):
+    with pytest.raises(Stopped, match=rf"stopped by {number.name} after step 3: .*the same command goes on") as end:
         training(root, *more, "--save_interval", 100).run()
+    assert end.value.code == 128 + number
     assert signal.getsignal(number) == before
     assert steps(root, "two") == [3]
     training(root, *more, "--num_workers", 1).run()
@@ -79,7 +82,7 @@ def test_checkpoints_are_bounded(root: Path, keep: int, expected: list[int]) -> 
     run = training(root, *more)
     for step in range(1, 11):  # every second one as a stop leaves it
         run.state.step = step
-        run._save()
+        run._save(Tracker(run.folder, enabled=False))
         assert {step, step - 1} - {0} <= set(steps(root, "many"))
     assert steps(root, "many") == sorted({9, *expected})
 
@@ -106,6 +109,17 @@ def test_what_was_logged_before_the_folder_was_there_is_in_its_log(root: Path) -
     assert not (root / "out/failed").exists()
 
 
+def alone_with_two_targets(root: Path) -> list[str]:
+    training(root, "--expname", "alone", "--accumulate_steps", 2, "--total_step", 3, "--save_interval", 2000).run()
+    return losses(root, "alone")[:3]
+
+
+def assert_alike(one: list[str], other: list[str]) -> None:
+    """The same numbers to rounding, of runs with dropout, jitter and drawn sources and pixels."""
+    for left, right in zip(map(json.loads, one), map(json.loads, other), strict=True):
+        assert left == pytest.approx(right, rel=1e-3)
+
+
 @pytest.mark.slow
 def test_two_processes_stopped_by_their_launcher_go_on_exactly(tmp_path: Path) -> None:
     root, log = write_rooms(tmp_path), tmp_path / "log"
@@ -115,7 +129,7 @@ def test_two_processes_stopped_by_their_launcher_go_on_exactly(tmp_path: Path) -
     wait_for(lambda: lines(root / "out/two/losses.jsonl") >= 3, process, log)
     workers = children(process.pid)
     process.terminate()
-    process.wait(60)
+    assert process.wait(60) != 0
     said = log.read_text()
     assert len(workers) == 2 and not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
     stopped = re.search(r"stopped by SIGTERM after step (\d+): it is saved, and the same command goes on", said)
@@ -130,6 +144,7 @@ def test_two_processes_stopped_by_their_launcher_go_on_exactly(tmp_path: Path) -
     assert losses(root, "two") == losses(root, "one")
     assert_same_content(checkpoint(root, "two", last), checkpoint(root, "one", last))
     assert len(checkpoint(root, "two", last)["consumed"]) == 2
+    assert_alike(losses(root, "one")[:3], alone_with_two_targets(root))
     counted = checkpoint(root, "one", last)["class_counts"]
     assert 0 < int(counted.sum()) <= 2 * last * 32 * 40  # each pixel of each target once
     assert newest_checkpoint(root / "out/two") is not None

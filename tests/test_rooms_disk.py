@@ -52,7 +52,7 @@ def test_the_same_seed_writes_the_same_bytes(written: Path, tmp_path: Path) -> N
         {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.*")}
         for folder in (written / "room_4", tmp_path / "room_4", written / "room_2")
     )
-    assert len(first) == 12 * 5 + 4
+    assert len(first) == 12 * 5 + 4 + 1
     assert first == again
     assert first.keys() == other.keys()
     assert all(first[path] != other[path] for path in first if path.parts[0] in {"color", "depth", "pose"})
@@ -130,6 +130,11 @@ def test_script_writes_each_room_once(tmp_path: Path) -> None:
     assert "2 were there" in run(*options).stdout
     assert stamps == {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.png")}
     assert "--frames" in run("--frames", "0").stderr
+    other = run(*options, "--frames", "3").stderr
+    assert other.startswith(f"error: {tmp_path}/room_000") and "'frames': 3" in other and other.count("\n") == 1
+    for path in tmp_path.glob("*/room.json"):  # as of an earlier version
+        path.unlink()
+    assert "2 were there" in run(*options, "--frames", "3").stdout
     refused = run("--layout", "replica", "--width", "100", "--height", "100")
     assert refused.returncode == 2 and refused.stderr.startswith("error: --width") and refused.stderr.count("\n") == 1
 

@@ -1,7 +1,10 @@
 """The scripts parse, pass flags that the programs know, and the entry scripts stay short."""
 
+import ast
+import os
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,6 +55,38 @@ def test_quickstart_passes_known_flags(calls: Path, monkeypatch: pytest.MonkeyPa
     assert rooms
     for arguments in rooms:
         assert Path(arguments[arguments.index("--out") + 1]) == training.run.rootdir / "data/rooms"
+
+
+def test_quickstart_ends_where_training_was_stopped(calls: Path) -> None:
+    python = calls.parent / "bin/python"
+    python.write_text(python.read_text() + "[[ $1 != train_gpnerf.py ]] || exit 143\n")
+    done = subprocess.run(["bash", str(calls.parent / "scripts/quickstart.sh"), "--from-scratch"], capture_output=True)
+    assert done.returncode == 143
+    assert [call.split()[0] for call in calls.read_text().split("----\n") if call][-1] == "train_gpnerf.py"
+
+
+def imported(path: Path) -> list[str]:
+    """The packages that a script imports, in its order."""
+    nodes = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = [node.names[0].name if isinstance(node, ast.Import) else str(node.module) for node in nodes]
+    return [name.split(".")[0] for name in names]
+
+
+@pytest.mark.parametrize(
+    "path", [*REPOSITORY.glob("*.py"), *REPOSITORY.glob("scripts/*.py")], ids=lambda path: path.name
+)
+def test_no_script_loads_pytorch_before_it_is_said_how_its_threads_wait(path: Path) -> None:
+    of_pytorch = {"torch", "torchvision", "lpips"}
+    assert next(name for name in imported(path) if name in {"gpnerf", *of_pytorch}) == "gpnerf"
+
+
+@pytest.mark.parametrize(("users", "expected"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_pytorchs_threads_do_not_spin_while_they_wait_unless_the_user_says_so(users: str | None, expected: str) -> None:
+    environ = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    environ |= {"OMP_DISPLAY_ENV": "TRUE"} | ({"OMP_WAIT_POLICY": users} if users else {})
+    command = [sys.executable, "train_gpnerf.py", "--help"]
+    done = subprocess.run(command, cwd=REPOSITORY, env=environ, capture_output=True, text=True, check=True)
+    assert f"OMP_WAIT_POLICY = '{expected}'" in done.stderr  # as the threads' library itself says
 
 
 @pytest.mark.parametrize("name", ["train_gpnerf.py", "ft_gpnerf.py", "eval_gpnerf.py"])

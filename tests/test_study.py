@@ -1,6 +1,7 @@
 """Studies: from a list of configurations to runs, and from finished runs to a table."""
 
 import json
+import signal
 import statistics
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from tiny_runs import REPOSITORY, flags, write_rooms
 from gpnerf.config import parse
 from gpnerf.errors import Stopped, UserError
 from gpnerf.study import execution
-from gpnerf.study.outcome import SCORES, SECONDS, Outcome, read_outcome
+from gpnerf.study.outcome import SCORES, SECONDS, Outcome, outcome_of
 from gpnerf.study.plan import Row, Run, load_study, plan_runs
 from gpnerf.study.table import study_markdown, study_report
 
@@ -133,6 +134,8 @@ note("began")
 print("said something")
 if mode == "fails":
     sys.exit(3)
+if mode == "is stopped":
+    sys.exit(128 + signal.SIGTERM)
 if mode == "waits":
     time.sleep(60)
 note("ended")
@@ -169,6 +172,12 @@ def test_a_failed_run_does_not_keep_others_from_running(stand_in: Path) -> None:
     assert runs[0].log.read_text() == 2 * "said something\n"
 
 
+def test_a_training_that_somebody_stops_is_neither_evaluated_nor_failed(stand_in: Path) -> None:
+    run, codes = stand_in_run(stand_in, "a", "is stopped"), []
+    execution.carry_out([run], 1, lambda _, code: codes.append(code))
+    assert codes == [None] and notes(run) == ["train_gpnerf began"]
+
+
 def test_an_interruption_lets_programs_save_and_nothing_new_begins(stand_in: Path) -> None:
     runs = [stand_in_run(stand_in, f"{mode}_{place}", mode) for place, mode in enumerate(("waits", "waits", "fails"))]
     last = stand_in_run(stand_in, "last", "waits")
@@ -178,7 +187,7 @@ def test_an_interruption_lets_programs_save_and_nothing_new_begins(stand_in: Pat
         end = time.monotonic() + PATIENCE
         while not all(notes(run) for run in runs[:2]) and time.monotonic() < end:
             time.sleep(0.02)
-        raise Stopped("as a signal does")
+        raise Stopped("as a signal does", signal.SIGTERM)
 
     with pytest.raises(Stopped):
         execution.carry_out([*runs, last], 3, interrupt)
@@ -233,13 +242,7 @@ def test_a_study_runs_resumes_and_shows_a_failure(tmp_path: Path) -> None:
     assert refused.returncode == 2 and "this run was started with dropout = 0" in refused.stderr
 
 
-def test_only_the_last_checkpoint_s_evaluation_counts(tmp_path: Path) -> None:
+def test_an_outcome_has_the_scores_that_there_are(tmp_path: Path) -> None:
     run = Run(Row("a", "a", ()), 0, 5, tmp_path, ())
-    assert read_outcome(run) is None
-    (tmp_path / "eval/p").mkdir(parents=True)
-    for step in (4, 5):
-        result = {"checkpoint": {"step": step}, "overall": {"psnr": 20.0}}
-        (tmp_path / "eval/p/metrics.json").write_text(json.dumps(result))
-        found = read_outcome(run)
-        assert (found is None) == (step == 4)
-    assert found is not None and found.numbers == {**dict.fromkeys(SCORES), "psnr": 20.0, SECONDS: None}
+    found = outcome_of(run, {"overall": {"psnr": 20.0}})
+    assert found.numbers == {**dict.fromkeys(SCORES), "psnr": 20.0, SECONDS: None}

@@ -7,7 +7,7 @@ from typing import Any
 import imageio.v3 as iio
 import numpy as np
 import pytest
-from tiny_runs import EVALUATION_SCENES, REPOSITORY, flags
+from tiny_runs import EVALUATION_SCENES, HEIGHT, REPOSITORY, WIDTH, flags
 
 from gpnerf.assembly import build_finetuning
 from gpnerf.assembly.video import VideoRequest, build_video
@@ -110,6 +110,27 @@ def test_a_changed_command_is_noticed(root: Path, more: tuple, changes: dict[str
     video(root, out=root / "video", frames=2)
     with pytest.raises(UserError, match=rf"frames.json: .* {name} = "):
         video(root, *more, **{"out": root / "video", "frames": 2, **changes})
+
+
+def test_frames_of_files_that_have_changed_are_rendered_again(root: Path, rendered: list[Cameras]) -> None:
+    video(root, out=root / "video", frames=2)
+    before = pictures(root / "video")
+    path = root / f"data/rooms/{SCENE}/intrinsic/intrinsic_color.txt"
+    np.savetxt(path, np.loadtxt(path) * [[2, 1, 1, 1], [1, 2, 1, 1], [1, 1, 1, 1], [1, 1, 1, 1]])
+    for _ in range(2):
+        video(root, out=root / "video", frames=2)
+        assert len(rendered) == 4
+    assert all(before[name] != content for name, content in pictures(root / "video").items())
+    iio.imwrite(root / f"data/rooms/{SCENE}/color/0.png", np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+    with pytest.raises(UserError, match=r"frames.json: .* samples = "):  # and the command has, too
+        video(root, "--N_samples", 5, out=root / "video", frames=2)
+
+
+def test_frames_of_nobody_knows_what_are_not_taken(root: Path) -> None:
+    video(root, out=root / "video", frames=2)
+    (root / "video/frames.json").unlink()
+    with pytest.raises(UserError, match=r"rgb_0000.png: expected frames.json beside it, found none"):
+        video(root, out=root / "video", frames=2)
 
 
 def test_paths_through_frames_and_from_a_file(root: Path) -> None:

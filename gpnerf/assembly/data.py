@@ -127,7 +127,7 @@ def scene_names(config: Config, protocol: Protocol, purpose: Purpose) -> tuple[s
     return protocol.validation_scenes if purpose == "validation" else protocol.scenes
 
 
-def training_examples(config: Config, context: Context) -> tuple[KeyedExamples, tuple[str, ...]]:
+def training_examples(config: Config) -> tuple[KeyedExamples, tuple[str, ...]]:
     """The examples of every training set, mixed by weight, and the names of their classes."""
     parts: list[KeyedExamples] = []
     classes: set[tuple[str, ...]] = set()
@@ -135,7 +135,7 @@ def training_examples(config: Config, context: Context) -> tuple[KeyedExamples, 
         source = data_source(config, dataset)
         scenes = source.open(scene_names(config, source.protocol, "training"), every_sequence=True)
         require_truth(scenes, config.loss.semantic_loss_scale)
-        parts.append(TrainingExamples(scenes, source.protocol, seed=config.run.seed, rank=context.rank, finetune=False))
+        parts.append(TrainingExamples(scenes, source.protocol, seed=config.run.seed, finetune=False))
         classes.add(source.class_names)
     if len(classes) > 1:
         raise UserError(
@@ -163,6 +163,7 @@ def example_stream(
     config: Config, examples: KeyedExamples, context: Context, start: int
 ) -> Iterator[Example | FrameFailure]:
     """This rank's endless stream, from the `start`-th example on."""
+    workers = config.run.num_workers
     return training_loader(
-        examples, world_size=context.world_size, num_workers=config.run.num_workers, start_step=start
+        examples, rank=context.rank, world_size=context.world_size, num_workers=workers, start_step=start
     )

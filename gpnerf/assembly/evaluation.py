@@ -1,6 +1,5 @@
 """Evaluation runs from a config."""
 
-import hashlib
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,21 +10,23 @@ from torch import Tensor
 
 from gpnerf import distributed
 from gpnerf.assembly.data import DataSource, data_source, scene_names
+from gpnerf.assembly.dependencies import data_digest, result_digest
 from gpnerf.assembly.execution import place
 from gpnerf.assembly.instances import require_instances, require_task
 from gpnerf.assembly.model import Architecture, class_count
-from gpnerf.assembly.run_folder import find_newest, run_folder
-from gpnerf.checkpoint import load_checkpoint, load_weights
+from gpnerf.assembly.run_folder import find_newest, owned, run_folder
+from gpnerf.checkpoint import checkpoint_path, load_checkpoint, load_weights
 from gpnerf.config import Config
 from gpnerf.data.protocol import resolve
 from gpnerf.data.scene import Scene
 from gpnerf.distributed import Context
 from gpnerf.errors import UserError
-from gpnerf.evaluation import SCORES, EvaluationSettings, evaluate, join_scenes, worst_views, write_results
+from gpnerf.evaluation import SCORES, EvaluationSettings, evaluate, join_scenes, read_result, worst_views, write_results
 from gpnerf.evaluation.recognition import Task
 from gpnerf.evaluation.view import ViewSettings
 from gpnerf.models.gpnerf import GPNeRF
 from gpnerf.rendering import Chunking
+from gpnerf.storage import file_digest
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +48,12 @@ class EvaluationRun:
         return self.settings.folder
 
     def run(self) -> dict[str, Any]:
-        return evaluate(self.model, self.scenes, self.source.protocol, self.settings, self.context, self.device)
+        with owned(self.folder, self.context):
+            return evaluate(self.model, self.scenes, self.source.protocol, self.settings, self.context, self.device)
+
+    def kept(self) -> dict[str, Any] | None:
+        """The result that an earlier run wrote to the folder, if it was made from the same."""
+        return self.context.by_first(lambda: read_result(self.folder, self.settings.inputs))
 
 
 @dataclass(frozen=True)
@@ -60,13 +66,16 @@ class EvaluationByScene:
     device: torch.device
 
     def run(self) -> dict[str, Any]:
+        with owned(self.folder, self.context):
+            return self._run()
+
+    def _run(self) -> dict[str, Any]:
         results = {run.scenes[0].name: run.run() for run in self.runs}
         source = self.runs[0].source
         described = resolve(source.protocol, [run.scenes[0] for run in self.runs])
         start = {"path": "of each scene", "step": None, "sha256": None}
         joined = join_scenes(described, start, results, source.class_names, self.device)
         if self.context.is_main:
-            self.folder.mkdir(parents=True, exist_ok=True)
             places = [(run.scenes[0], run.folder / run.scenes[0].name) for run in self.runs]
             views = worst_views(joined, places, source.class_names, source.stuff, source.protocol.render_stride)
             write_results(self.folder, joined, views, self.runs[0].settings.config)
@@ -94,6 +103,18 @@ def build_evaluation(config: Config) -> EvaluationRun | EvaluationByScene:
     return EvaluationByScene(runs, folder / "eval" / source.protocol.name, context, device)
 
 
+def finished_evaluation(config: Config, step: int) -> dict[str, Any] | None:
+    """The result of the run's checkpoint of a step; None without it, and if anything that it depends on has changed."""
+    path = checkpoint_path(run_folder(config), step)
+    if not path.is_file():
+        return None
+    source = data_source(config, config.data.eval_dataset)
+    scenes = source.open(scene_names(config, source.protocol, "evaluation"))
+    checkpoint = describe_checkpoint(path, step, Context())
+    inputs = result_digest(config, source, scenes, data_digest(scenes), checkpoint)
+    return read_result(run_folder(config) / "eval" / source.protocol.name, inputs)
+
+
 def assemble_evaluation(
     config: Config, source: DataSource, scenes: list[Scene], folder: Path, context: Context, device: torch.device
 ) -> EvaluationRun:
@@ -115,6 +136,7 @@ def assemble_evaluation(
     settings = evaluation_settings(
         config,
         source,
+        scenes,
         folder / "eval" / source.protocol.name,
         describe_checkpoint(path, content.get("step"), context),
         content.get("class_counts"),
@@ -123,7 +145,12 @@ def assemble_evaluation(
 
 
 def evaluation_settings(
-    config: Config, source: DataSource, folder: Path, checkpoint: dict[str, Any], class_counts: Tensor | None
+    config: Config,
+    source: DataSource,
+    scenes: list[Scene],
+    folder: Path,
+    checkpoint: dict[str, Any],
+    class_counts: Tensor | None,
 ) -> EvaluationSettings:
     """How the config renders and scores views; `class_counts` are the label pixels seen in training."""
     unknown = [name for name in source.protocol.metrics if name not in SCORES]
@@ -145,13 +172,11 @@ def evaluation_settings(
             compat=source.protocol.compat,
         ),
     )
-    return EvaluationSettings(view, folder, checkpoint, config.to_text())
+    data = data_digest(scenes)
+    inputs = result_digest(config, source, scenes, data, checkpoint)
+    return EvaluationSettings(view, folder, checkpoint, config.to_text(), inputs, data)
 
 
 def describe_checkpoint(path: Path, step: int | None, context: Context) -> dict[str, Any]:
     """Path, step and SHA-256 of a checkpoint file; only the process that writes the results reads it for that."""
-    digest = None
-    if context.is_main:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"path": str(path), "step": step, "sha256": digest}
+    return {"path": str(path), "step": step, "sha256": file_digest(path) if context.is_main else None}

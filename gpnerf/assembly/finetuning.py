@@ -9,8 +9,8 @@ import torch
 
 from gpnerf.assembly.data import DataSource, data_source, require_truth, scene_names
 from gpnerf.assembly.evaluation import EvaluationRun, describe_checkpoint, evaluation_settings
-from gpnerf.assembly.run_folder import run_folder
-from gpnerf.assembly.training import assemble_training, join
+from gpnerf.assembly.run_folder import owned, run_folder
+from gpnerf.assembly.training import TrainingRun, assemble_training, join
 from gpnerf.checkpoint import checkpoint_path, load_checkpoint
 from gpnerf.config import Config
 from gpnerf.data.dataset import TrainingExamples
@@ -18,7 +18,7 @@ from gpnerf.data.protocol import resolve
 from gpnerf.data.scene import Scene
 from gpnerf.distributed import Context
 from gpnerf.errors import UserError
-from gpnerf.evaluation import best_on_test, join_scenes, read_result, worst_views, write_results
+from gpnerf.evaluation import best_on_test, join_scenes, worst_views, write_results
 from gpnerf.tracking import write_log
 
 _log = logging.getLogger(__name__)
@@ -42,6 +42,10 @@ class FinetuningRun:
 
     def run(self) -> dict[str, Any]:
         """The content of the `metrics.json` over all scenes."""
+        with owned(self.folder, self.context):
+            return self._run()
+
+    def _run(self) -> dict[str, Any]:
         source = self.source
         write_log(self.folder)
         results = {scene.name: self._run_scene(scene) for scene in self.scenes}
@@ -57,35 +61,37 @@ class FinetuningRun:
             write_results(self.folder, joined, views, self.config.to_text())
         return joined
 
-    def _run_scene(self, scene: Scene) -> dict[str, Any]:
-        config, source, context = self.config, self.source, self.context
-        folder = self.folder / scene.name
-        instances = scene.instance_map
+    def assemble(self, scene: Scene) -> TrainingRun:
+        """The training on a scene, which goes on where it was stopped."""
+        config, source = self.config, self.source
         if config.run.task != "instance":
             require_truth([scene], config.loss.semantic_loss_scale)
-        examples = TrainingExamples([scene], source.protocol, seed=config.run.seed, rank=context.rank, finetune=True)
-        training = assemble_training(
+        examples = TrainingExamples([scene], source.protocol, seed=config.run.seed, finetune=True)
+        return assemble_training(
             config,
-            folder,
+            self.folder / scene.name,
             examples,
             source.class_names,
-            context,
+            self.context,
             self.device,
             finetune_on=scene.name,
             start_digest=self.start["sha256"],
-            instances=instances,
+            instances=scene.instance_map,
         )
+
+    def _run_scene(self, scene: Scene) -> dict[str, Any]:
+        config, source, context = self.config, self.source, self.context
+        training = self.assemble(scene)
         _log.info("fine-tuning on %s from step %d", scene.name, training.state.step)
         training.run()
         state = training.state
-        last = describe_checkpoint(checkpoint_path(folder, state.step), state.step, context)
-        evaluated = self._evaluated(scene)
-        finished = read_result(evaluated, resolve(source.protocol, [scene]), last) if context.is_main else None
-        if finished := context.gather(finished)[0]:
-            _log.info("%s is finished; its result is in %s", scene.name, evaluated)
+        last = describe_checkpoint(checkpoint_path(training.folder, state.step), state.step, context)
+        settings = evaluation_settings(config, source, [scene], self._evaluated(scene), last, training.class_counts())
+        evaluation = EvaluationRun(state.model, [scene], source, settings, context, self.device)  # type: ignore[arg-type]
+        if finished := evaluation.kept():
+            _log.info("%s is finished; its result is in %s", scene.name, settings.folder)
             return finished
-        settings = evaluation_settings(config, source, evaluated, last, training.class_counts())
-        return EvaluationRun(state.model, [scene], source, settings, context, self.device).run()  # type: ignore[arg-type]
+        return evaluation.run()
 
     def _evaluated(self, scene: Scene) -> Path:
         """Where the result of a scene is written."""

@@ -5,10 +5,12 @@ from typing import Any
 
 from gpnerf import distributed
 from gpnerf.assembly.data import DataSource, data_source
+from gpnerf.assembly.dependencies import describe_rendering
 from gpnerf.assembly.evaluation import EvaluationRun, assemble_evaluation
 from gpnerf.assembly.run_folder import run_folder
 from gpnerf.config import Config
 from gpnerf.data.scene import Scene
+from gpnerf.data.scene_digest import scene_digest
 from gpnerf.encodings import Encodings
 from gpnerf.evaluation.instances import ChannelObjects, channel_objects
 from gpnerf.free_views import FreeViews
@@ -17,13 +19,14 @@ from gpnerf.free_views import FreeViews
 @dataclass(frozen=True)
 class TrainedScene:
     """`views` renders any camera of the scene; `objects` says which instance (a channel of the scene's instance map)
-    each of the head's channels stands for, and is None where the head tells classes apart. `checkpoint` describes the
-    weights."""
+    each of the head's channels stands for, and is None where the head tells classes apart. `description` is what
+    pictures depend on besides their camera and the scene's files, and `data` a digest of the latter."""
 
     views: FreeViews
     source: DataSource
     objects: ChannelObjects | None
-    checkpoint: dict[str, Any]
+    description: dict[str, Any]
+    data: str
 
     @property
     def scene(self) -> Scene:
@@ -41,6 +44,7 @@ def build_free_views(config: Config, name: str) -> TrainedScene:
     device = distributed.select_device(config.run.device, config.expects_gpu)
     context = distributed.init(device, config.run.dist_url)
     source, scene = open_scene(config, name)
+    data = scene_digest(scene)  # before anything of it is read
     folder = run_folder(config) / name if scene.instance_map else run_folder(config)
     run = assemble_evaluation(config, source, [scene], folder, context, device)
     run.model.eval()
@@ -50,28 +54,11 @@ def build_free_views(config: Config, name: str) -> TrainedScene:
     views = FreeViews(
         encodings, scene, protocol.num_source_views, near_far, settings.chunking, device, settings.amp == "bf16"
     )
-    return TrainedScene(views, source, _objects(run, scene), run.settings.checkpoint)
+    description = describe_rendering(config, source, scene, near_far, run.settings.checkpoint)
+    return TrainedScene(views, source, _objects(run, scene), description, data)
 
 
 def _objects(run: EvaluationRun, scene: Scene) -> ChannelObjects | None:
     if scene.instance_map is None:
         return None
     return channel_objects(run.model, scene, run.source.protocol.finetuning_indices(scene), run.device)
-
-
-def describe_rendering(config: Config, trained: TrainedScene) -> dict[str, Any]:
-    """What a rendered picture depends on besides its camera, in types that JSON has."""
-    protocol, render = trained.source.protocol, config.render
-    return {
-        "scene": trained.scene.name,
-        "task": config.run.task,
-        "checkpoint": trained.checkpoint["sha256"],
-        "size": [protocol.width, protocol.height],
-        "render_stride": protocol.render_stride,
-        "num_source_views": protocol.num_source_views,
-        "depth_range": trained.views.depth_range,
-        "compat": protocol.compat,
-        "samples": [render.N_samples, render.N_importance],
-        "inv_uniform": render.inv_uniform,
-        "amp": render.amp,
-    }

@@ -114,6 +114,10 @@ class Architecture:
                 f"{path}: trained with {name} = {found}, the flags say {expected}; use the flags it was trained with"
             )
 
+    def computing(self) -> dict[str, Any]:
+        """The fields that say what trained weights compute."""
+        return {name: value for name, value in self.to_dict().items() if name not in _TRAINING_ONLY}
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for a checkpoint."""
         return asdict(self)

@@ -1,12 +1,10 @@
 """Exported geometry from a config."""
 
-import hashlib
-import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from gpnerf.assembly.free_views import build_free_views, describe_rendering, open_scene
+from gpnerf.assembly.free_views import build_free_views, open_scene
 from gpnerf.assembly.run_folder import run_folder
 from gpnerf.config import Config
 from gpnerf.data.instances import NO_INSTANCE
@@ -17,6 +15,8 @@ from gpnerf.fusion.observation import Observations
 from gpnerf.fusion.reconstruction import FusionSettings, reconstruct
 from gpnerf.fusion.rendered_views import RenderedViews
 from gpnerf.fusion.true_views import TrueViews
+from gpnerf.ownership import owned
+from gpnerf.storage import digest
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +36,11 @@ def export_geometry(config: Config, request: GeometryRequest) -> list[Path]:
     """Fuse the views of a scene and write mesh, points and legend. Returns their paths."""
     require_libraries()
     home = request.out or run_folder(config) / "geometry" / request.scene / ("true" if request.true else "rendered")
+    with owned(home):
+        return _export(config, request, home)
+
+
+def _export(config: Config, request: GeometryRequest, home: Path) -> list[Path]:
     views, legend = _true(config, request) if request.true else _rendered(config, request, home)
     surface, looks = reconstruct(views, request.settings)
     _log.info("%d vertices, %d triangles", len(surface.vertices), len(surface.faces))
@@ -55,11 +60,13 @@ def _true(config: Config, request: GeometryRequest) -> tuple[Observations, Legen
 def _rendered(config: Config, request: GeometryRequest, home: Path) -> tuple[Observations, Legend]:
     trained = build_free_views(config, request.scene)
     scene, source = trained.scene, trained.source
-    # Views of other weights or settings are other views: they have a folder of their own.
-    described = json.dumps(describe_rendering(config, trained), sort_keys=True)
-    folder = home / f"views_{hashlib.sha256(described.encode()).hexdigest()[:8]}"
-    frames = _frames(scene, request.every)
-    views = RenderedViews(trained.views, source.protocol, frames, folder, trained.objects)
+    # Views of other weights or settings are other views: they have a folder of their own. Views of a scene whose files
+    # have changed since are of no use to anybody: they are replaced.
+    folder = home / f"views_{digest(trained.description)[:8]}"
+    made_of = digest([trained.description, trained.data])
+    views = RenderedViews(
+        trained.views, source.protocol, _frames(scene, request.every), folder, made_of, trained.objects
+    )
     views.render_missing()
     return views, Legend(source.class_names, scene.instance_map.ids if scene.instance_map else ())
 

@@ -3,12 +3,19 @@
 import logging
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from gpnerf.checkpoint import newest_checkpoint
 from gpnerf.config import Config, differences, parse
 from gpnerf.distributed import Context
 from gpnerf.errors import UserError
+from gpnerf.ownership import Ownership, own
+from gpnerf.storage import write_whole
+
+# What a training writes to its folder; checkpoints first, so that those that are there have their config beside them.
+_OF_TRAINING = ("model_*.pth", "validation", "events.out.tfevents.*", "losses.jsonl", "config.txt")
 
 _log = logging.getLogger(__name__)
 
@@ -25,9 +32,7 @@ def checkpoint_to_continue(config: Config, folder: Path, context: Context) -> Pa
         UserError: the folder's run had another value of a flag that changes the result.
     """
     if config.optim.no_reload:
-        if context.is_main:
-            _set_aside(folder)
-        context.barrier()
+        context.by_first(lambda: _set_aside(folder))
         return None
     newest = find_newest(folder, context)
     if newest is None:
@@ -48,30 +53,46 @@ def checkpoint_to_continue(config: Config, folder: Path, context: Context) -> Pa
 
 def find_newest(folder: Path, context: Context) -> Path | None:
     """The newest whole checkpoint of a run folder, or None; one process looks for all."""
-    return context.gather(newest_checkpoint(folder) if context.is_main else None)[0]
+    return context.by_first(lambda: newest_checkpoint(folder))
+
+
+@contextmanager
+def owned(folder: Path, context: Context) -> Iterator[None]:
+    """Inside, these processes alone write to a folder; a `UserError` in all of them if another program does."""
+    held = claim(folder, context)
+    try:
+        yield
+    finally:
+        del held
+
+
+def claim(folder: Path, context: Context) -> Ownership | None:
+    """Let these processes alone write to a folder as long as what the first one gets is held; errors as in `owned`."""
+    held: list[Ownership] = []
+    context.by_first(lambda: held.append(own(folder)))
+    return held[0] if held else None
 
 
 def write_config(config: Config, folder: Path, context: Context) -> None:
     """Write the resolved config, and add the command line to `args.txt`; one process does."""
     context.barrier()  # every process has compared the config before it is written anew
-    if not context.is_main:
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    beside = folder / ".config.txt.tmp"
-    beside.write_text(config.to_text(), encoding="utf-8")
-    beside.replace(folder / "config.txt")
-    with (folder / "args.txt").open("a", encoding="utf-8") as file:
-        file.write(shlex.join(sys.argv) + "\n")
+
+    def write() -> None:
+        write_whole(folder / "config.txt", config.to_text())
+        with (folder / "args.txt").open("a", encoding="utf-8") as file:
+            file.write(shlex.join(sys.argv) + "\n")
+
+    context.by_first(write)
 
 
 def _set_aside(folder: Path) -> None:
-    """Move an earlier run's checkpoints, if any, out of the way; nothing is deleted."""
-    checkpoints = list(folder.glob("model_*.pth"))
-    if not checkpoints:
+    """Move what an earlier training wrote, if anything, out of the way; nothing is deleted."""
+    earlier = [path for pattern in _OF_TRAINING for path in folder.glob(pattern)]
+    if not earlier:
         return
     taken = [int(path.name.removeprefix("previous_")) for path in folder.glob("previous_[0-9]*")]
     aside = folder / f"previous_{max(taken, default=0) + 1}"
     aside.mkdir()
-    for path in checkpoints:
+    for path in earlier:
         path.rename(aside / path.name)
-    _log.info("starting afresh; earlier checkpoints are in %s", aside)
+    _log.info("starting afresh; the earlier checkpoints, validations and logs are in %s", aside)

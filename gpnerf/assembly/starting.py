@@ -1,7 +1,5 @@
 """Where a training starts: at its run's newest checkpoint, at given weights, or at random ones."""
 
-import hashlib
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -15,9 +13,11 @@ from gpnerf.assembly.model import Architecture
 from gpnerf.checkpoint import is_released, load_checkpoint, load_weights
 from gpnerf.config import Config
 from gpnerf.data.dataset import KeyedExamples, MixedExamples, TrainingExamples
+from gpnerf.data.scene_digest import cameras_digest
 from gpnerf.distributed import Context
 from gpnerf.errors import UserError
 from gpnerf.models.gpnerf import GPNeRF
+from gpnerf.storage import digest
 from gpnerf.training import LossWeights, TrainingState
 
 _log = logging.getLogger(__name__)
@@ -34,22 +34,30 @@ _ORIGINS = {
 }
 
 
-def data_digest(examples: KeyedExamples) -> str:
-    """SHA-256 of what decides the stream of examples beside the flags: rules, scenes, frames."""
-    return hashlib.sha256(json.dumps(_described(examples), sort_keys=True).encode()).hexdigest()
+def origins(examples: KeyedExamples, start_digest: str | None) -> dict[str, str]:
+    """What a run is started from, as digests: what decides the stream of examples beside the flags (rules, scenes,
+    frames), the scenes' cameras, and the file of its starting weights, where there must be one.
+    """
+    found = {"data_sha256": digest(_described(examples)), "cameras_sha256": _cameras(examples)}
+    return found | ({"start_sha256": start_digest} if start_digest else {})
 
 
-def continue_run(state: TrainingState, path: Path, origins: Mapping[str, str], context: Context) -> None:
-    """Everything as it was at a checkpoint of this run.
+def continue_run(state: TrainingState, path: Path, started_from: Mapping[str, str], context: Context) -> None:
+    """Everything as it was at a checkpoint of this run; a warning if the cameras are others by now.
 
     Raises:
-        UserError: it is no training checkpoint, or its run was started from something else than `origins` say.
+        UserError: it is no training checkpoint, or its run was started from something else (see `origins`).
     """
     content = load_checkpoint(path)
-    for name, digest in origins.items():
-        if (found := content.get(name, digest)) != digest:
+    for name, now in started_from.items():
+        if (found := content.get(name, now)) != now:
+            if name not in _ORIGINS:
+                _log.warning(
+                    "%s: the scenes' cameras have changed since this run was started; it goes on with them", path
+                )
+                continue
             raise UserError(
-                f"{path}: this run was started from {_ORIGINS[name]}: SHA-256 {found[:12]} then, {digest[:12]} now; "
+                f"{path}: this run was started from {_ORIGINS[name]}: SHA-256 {found[:12]} then, {now[:12]} now; "
                 "set it back, choose another --expname, or start afresh with --no_reload"
             )
     try:
@@ -118,6 +126,13 @@ def _described(examples: KeyedExamples) -> Any:
     assert isinstance(examples, TrainingExamples)
     rules = {name: value for name, value in asdict(examples.protocol).items() if name not in _NOT_OF_TRAINING}
     return [rules, {scene.name: scene.numbers.tolist() for scene in examples.scenes}]
+
+
+def _cameras(examples: KeyedExamples) -> str:
+    if isinstance(examples, MixedExamples):
+        return digest([_cameras(part) for part in examples.parts])
+    assert isinstance(examples, TrainingExamples)
+    return digest({scene.name: cameras_digest(scene) for scene in examples.scenes})
 
 
 def _load_optimizer(config: Config, state: TrainingState, content: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """Training runs from a config."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import StepLR
 
 from gpnerf import distributed
-from gpnerf.assembly.data import data_source, example_stream, scene_names, training_examples
-from gpnerf.assembly.evaluation import EvaluationRun, describe_checkpoint, evaluation_settings
+from gpnerf.assembly.data import example_stream, training_examples
 from gpnerf.assembly.execution import place, step_graph
 from gpnerf.assembly.instances import describe_model
 from gpnerf.assembly.model import Architecture, build_optimizer, class_count
-from gpnerf.assembly.run_folder import checkpoint_to_continue, run_folder, write_config
-from gpnerf.assembly.starting import continue_run, data_digest, freeze_untrained, start_run
+from gpnerf.assembly.run_folder import checkpoint_to_continue, claim, owned, run_folder, write_config
+from gpnerf.assembly.starting import continue_run, freeze_untrained, origins, start_run
+from gpnerf.assembly.validation import Validation, build_validation, validation_folder
 from gpnerf.checkpoint import checkpoint_path, prune_checkpoints, save_checkpoint
 from gpnerf.config import Config
 from gpnerf.data.dataset import KeyedExamples
@@ -25,8 +25,10 @@ from gpnerf.data.instances import InstanceMap
 from gpnerf.distributed import Context
 from gpnerf.errors import UserError
 from gpnerf.models.gpnerf import GPNeRF
+from gpnerf.ownership import Ownership
 from gpnerf.tracking import Tracker, hold_log, write_log
 from gpnerf.training import LossWeights, Objective, Schedule, StepSettings, TrainingState, fit
+from gpnerf.training.graph import StepGraph
 from gpnerf.visualize.png import read_picture
 
 _log = logging.getLogger(__name__)
@@ -34,15 +36,16 @@ _log = logging.getLogger(__name__)
 _FINETUNING_DEPTH_WEIGHT = 0.25
 
 
-# Scores of the validation scenes, given the counted training labels.
-Validation = Callable[[TrainingState, Tensor], dict[str, Any]]
+# Before the names of what a validation logs.
+_VALIDATION = "validation/"
 
 
 @dataclass(frozen=True)
 class TrainingRun:
     """Everything a training needs; `run` trains to the last step.
 
-    `description` is what a checkpoint holds beside the state: what the model is and what it was started from.
+    `description` is what a checkpoint holds beside the state: what the model is and what it was started from. As long
+    as the run lives no other program writes to its folder.
     """
 
     config: Config
@@ -55,6 +58,7 @@ class TrainingRun:
     finetuning: bool
     context: Context
     device: torch.device
+    ownership: Ownership | None = None
 
     def run(self) -> None:
         optim, state = self.config.optim, self.state
@@ -63,7 +67,8 @@ class TrainingRun:
         world = f"{self.context.world_size} process{'es' if self.context.world_size > 1 else ''}"
         _log.info("%s: step %d of %d, %s, %s", self.folder, state.step, optim.total_step, world, self.device)
         with Tracker(self.folder, self.context.is_main, state.step) as tracker:
-            if state.step and schedule.saves(state.step) and not self._validated():
+            validated = self.context.by_first(lambda: tracker.has(state.step, _VALIDATION))
+            if state.step and schedule.saves(state.step) and not validated:
                 self._validate(tracker)  # it was stopped between checkpoint and validation
             fit(
                 state,
@@ -74,7 +79,7 @@ class TrainingRun:
                 tracker,
                 self.context,
                 self.device,
-                save=self._save,
+                save=lambda: self._save(tracker),
                 validate=lambda: self._validate(tracker),
             )
 
@@ -82,34 +87,28 @@ class TrainingRun:
         """Label pixels of each class that all processes have seen in training; all of them must ask."""
         return sum(self.context.gather(self.state.class_counts), torch.zeros_like(self.state.class_counts))
 
-    def _save(self) -> None:
+    def _save(self, tracker: Tracker) -> None:
         optim, step = self.config.optim, self.state.step
         content = {**self.state.content(self.context), **self.description}
-        problem = None
-        if self.context.is_main:
-            try:
-                save_checkpoint(checkpoint_path(self.folder, step), content)
-                prune_checkpoints(self.folder, step, optim.save_interval, optim.keep_checkpoints)
-            except UserError as error:
-                problem = str(error)
-        if problem := self.context.gather(problem)[0]:  # no process goes on when one cannot
-            raise UserError(problem)
+        tracker.flush()  # what a run is continued from has all of its curves
 
-    def _validated(self) -> bool:
-        done = (validation_folder(self.folder, self.state.step) / "metrics.json").is_file()
-        return self.context.gather(done)[0]
+        def write() -> None:
+            save_checkpoint(checkpoint_path(self.folder, step), content)
+            prune_checkpoints(self.folder, step, optim.save_interval, optim.keep_checkpoints)
+
+        self.context.by_first(write)  # no process goes on when the first one cannot
 
     def _validate(self, tracker: Tracker) -> None:
         step = self.state.step
         if self.finetuning and step == self.config.optim.total_step:
             return  # the finished scene is evaluated anyway
         results = self.validation(self.state, self.class_counts())
-        scores = {f"validation/{name}": value for name, value in results["overall"].items() if value is not None}
-        tracker.scalars(step, scores)
+        scores = {f"{_VALIDATION}{name}": value for name, value in results["overall"].items() if value is not None}
         if self.context.is_main:
             for scene, part in results["scenes"].items():
                 panel = validation_folder(self.folder, step) / scene / f"panel_{next(iter(part['images']))}.png"
-                tracker.image(step, f"validation/{scene}", read_picture(panel))
+                tracker.image(step, f"{_VALIDATION}{scene}", read_picture(panel))
+        tracker.scalars(step, scores)  # last: they say that the validation is done
         _log.info("validation at step %d: %s", step, ", ".join(f"{k[11:]} {v:.4f}" for k, v in scores.items()))
 
 
@@ -120,7 +119,7 @@ def build_training(config: Config) -> TrainingRun:
             f"--task {config.run.task}: instances are learnt scene by scene; run ft_gpnerf.py with general weights"
         )
     context, device = join(config)
-    examples, class_names = training_examples(config, context)
+    examples, class_names = training_examples(config)
     return assemble_training(config, run_folder(config), examples, class_names, context, device)
 
 
@@ -152,31 +151,25 @@ def assemble_training(
     torch.manual_seed(config.run.seed)
     model = place(architecture.build(), config, device)
     freeze_untrained(model, objective.weights)
-    state = _fresh_state(config, model, _wrapped(model, context, device), len(class_names))
-    state.graph = step_graph(config, context, device)
-    origins = {"data_sha256": data_digest(examples)} | ({"start_sha256": start_digest} if start_digest else {})
-    if newest := checkpoint_to_continue(config, folder, context):
-        continue_run(state, newest, origins, context)
-    else:
-        start_run(config, state, architecture)
-    write_config(config, folder, context)
+    network = _wrapped(model, context, device)
+    state = _fresh_state(config, model, network, len(class_names), step_graph(config, context, device))
+    started_from = origins(examples, start_digest)
+    with owned(folder, context):
+        _start_or_continue(config, folder, state, architecture, started_from, context)
+        ownership = claim(folder, context)
     return TrainingRun(
         config=config,
         folder=folder,
         state=state,
         examples=examples,
         objective=objective,
-        validation=_validation(config, folder, [finetune_on] if finetune_on else [], context, device),
-        description=describe_model(config, architecture, class_names, examples, finetune_on, instances) | origins,
+        validation=build_validation(config, folder, [finetune_on] if finetune_on else [], context, device),
+        description=describe_model(config, architecture, class_names, examples, finetune_on, instances) | started_from,
         finetuning=finetune_on is not None,
         context=context,
         device=device,
+        ownership=ownership,
     )
-
-
-def validation_folder(folder: Path, step: int) -> Path:
-    """Where the pictures and scores of a validation lie."""
-    return folder / "validation" / f"step_{step:06d}"
 
 
 def build_objective(config: Config, ignore: int, finetuning: bool) -> Objective:
@@ -213,10 +206,27 @@ def step_settings(config: Config) -> StepSettings:
     )
 
 
-def _fresh_state(config: Config, model: GPNeRF, network: nn.Module, classes: int) -> TrainingState:
+def _start_or_continue(
+    config: Config,
+    folder: Path,
+    state: TrainingState,
+    architecture: Architecture,
+    started_from: Mapping[str, str],
+    context: Context,
+) -> None:
+    if newest := checkpoint_to_continue(config, folder, context):
+        continue_run(state, newest, started_from, context)
+    else:
+        start_run(config, state, architecture)
+    write_config(config, folder, context)
+
+
+def _fresh_state(
+    config: Config, model: GPNeRF, network: nn.Module, classes: int, graph: StepGraph | None
+) -> TrainingState:
     optimizer = build_optimizer(model, config)
     scheduler = StepLR(optimizer, config.optim.lrate_decay_steps, config.optim.lrate_decay_factor)
-    return TrainingState(model, network, optimizer, scheduler, torch.zeros(classes, dtype=torch.int64))
+    return TrainingState(model, network, optimizer, scheduler, torch.zeros(classes, dtype=torch.int64), graph=graph)
 
 
 def _wrapped(model: nn.Module, context: Context, device: torch.device) -> nn.Module:
@@ -224,18 +234,3 @@ def _wrapped(model: nn.Module, context: Context, device: torch.device) -> nn.Mod
         return model
     devices = [device.index] if device.type == "cuda" else None
     return nn.parallel.DistributedDataParallel(model, device_ids=devices)
-
-
-def _validation(
-    config: Config, folder: Path, names: Sequence[str], context: Context, device: torch.device
-) -> Validation:
-    """Evaluates the validation scenes with the current weights; scenes are opened now, so that errors come early."""
-    source = data_source(config, config.data.eval_dataset)
-    scenes = source.open(names or scene_names(config, source.protocol, "validation"))
-
-    def validate(state: TrainingState, class_counts: Tensor) -> dict[str, Any]:
-        described = describe_checkpoint(checkpoint_path(folder, state.step), state.step, context)
-        settings = evaluation_settings(config, source, validation_folder(folder, state.step), described, class_counts)
-        return EvaluationRun(state.model, scenes, source, settings, context, device).run()  # type: ignore[arg-type]
-
-    return validate

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gpnerf import distributed
-from gpnerf.assembly.free_views import TrainedScene, build_free_views, describe_rendering
+from gpnerf.assembly.free_views import TrainedScene, build_free_views
 from gpnerf.assembly.run_folder import run_folder
 from gpnerf.config import Config
 from gpnerf.errors import UserError
@@ -43,7 +43,8 @@ def build_video(config: Config, request: VideoRequest) -> Video:
         stride=trained.source.protocol.render_stride,
         labellings=labellings(config, trained),
         folder=request.out or run_folder(config) / "video" / request.scene / request.trajectory,
-        description=describe_rendering(config, trained),
+        description=trained.description,
+        data=trained.data,
         film=request.film,
     )
 

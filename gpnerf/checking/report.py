@@ -11,7 +11,7 @@ from gpnerf.checking.contents import class_shares, depth_range
 from gpnerf.checking.fits import middle
 from gpnerf.checking.pose_matrices import duplicate_poses
 from gpnerf.checking.scene_check import CameraCheck, SceneReport
-from gpnerf.errors import UserError
+from gpnerf.storage import write_whole
 from gpnerf.visualize.png import save_picture
 
 _NAME = "report.md"
@@ -32,15 +32,7 @@ def write_report(folder: Path, reports: Sequence[SceneReport]) -> Path:
         for name, picture in report.pictures.items():
             save_picture(folder / _picture_name(report, name), picture)
     path = folder / _NAME
-    beside = folder / f".{_NAME}.tmp"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        beside.write_text(text)
-        beside.replace(path)
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot write this report ({error.strerror}); choose another folder with --out"
-        ) from error
+    write_whole(path, text)
     return path
 
 

@@ -14,18 +14,21 @@ from gpnerf.structures import Compat, Example, FrameFailure, SourceViews, Target
 
 Key = tuple[int, int]
 
+# Sets the draws of sources apart from other uses of the same seed.
+_SOURCES = 0
+
 
 class KeyedExamples(Dataset[Example | FrameFailure], ABC):
-    """Examples by (epoch, index); seed, rank, epoch and index decide one, in whatever process it is made."""
+    """Examples by (epoch, index), of which each epoch has one: seed, epoch and index decide it in every process."""
 
-    def __init__(self, seed: int, rank: int) -> None:
-        self.seed, self.rank = seed, rank
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
 
     @abstractmethod
     def __len__(self) -> int: ...
 
     def __getitem__(self, key: Key) -> Example | FrameFailure:
-        return self.draw(key[1], np.random.default_rng((self.seed, self.rank, *key)))
+        return self.draw(key[1], np.random.default_rng((self.seed, _SOURCES, *key)))
 
     @abstractmethod
     def draw(self, index: int, rng: np.random.Generator) -> Example | FrameFailure:
@@ -49,8 +52,8 @@ class TrainingExamples(KeyedExamples):
     targets stay out of targets and sources where the protocol says so.
     """
 
-    def __init__(self, scenes: Sequence[Scene], protocol: Protocol, *, seed: int, rank: int, finetune: bool) -> None:
-        super().__init__(seed, rank)
+    def __init__(self, scenes: Sequence[Scene], protocol: Protocol, *, seed: int, finetune: bool) -> None:
+        super().__init__(seed)
         self.scenes = scenes
         self.protocol = protocol
         self._ranges = [protocol.depth_range(scene, "finetuning" if finetune else "training") for scene in scenes]
@@ -105,7 +108,7 @@ class MixedExamples(KeyedExamples):
                 f"--dataset_weights: expected {len(parts)} numbers, none negative, not all zero, found "
                 f"{list(weights)}; give one a data set of --train_dataset"
             )
-        super().__init__(parts[0].seed, parts[0].rank)
+        super().__init__(parts[0].seed)
         self.parts = parts
         self.chances = np.array(weights, dtype=np.float64) / sum(weights)
 

@@ -14,10 +14,10 @@ from gpnerf.structures import Example, FrameFailure
 
 
 def training_loader(
-    examples: KeyedExamples, *, world_size: int, num_workers: int, start_step: int = 0
+    examples: KeyedExamples, *, rank: int, world_size: int, num_workers: int, start_step: int = 0
 ) -> Iterator[Example | FrameFailure]:
     """An endless stream of this rank's examples, from the `start_step`-th on."""
-    sampler = EndlessSampler(len(examples), examples.seed, examples.rank, world_size, start_step)
+    sampler = EndlessSampler(len(examples), examples.seed, rank, world_size, start_step)
     if not num_workers:
         return map(examples.__getitem__, sampler)
     return map(unpack, _loader(_PackedExamples(examples), sampler, num_workers))

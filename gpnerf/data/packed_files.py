@@ -1,6 +1,5 @@
 """Writes a scene's packed frames, and finds those that are made from the files that are there now."""
 
-import hashlib
 import json
 import logging
 import zlib
@@ -12,11 +11,12 @@ from typing import Any, BinaryIO
 import cv2
 import numpy as np
 
-from gpnerf.data.files import read_many
 from gpnerf.data.frames import PARTS, Part
 from gpnerf.data.packed import CHECKSUMS, PRESENT, PackedFrames, record_type
 from gpnerf.data.scene import Scene
+from gpnerf.data.scene_digest import file_identities
 from gpnerf.errors import UserError
+from gpnerf.storage import digest, replaced, write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -65,14 +65,11 @@ def write_packed(scene: Scene, folder: Path) -> None:
     """
     path, description = packed_path(scene, folder), _description(scene, folder)
     about = path.with_suffix(".json")
-    path.parent.mkdir(exist_ok=True)
-    about.unlink(missing_ok=True)  # it would describe another file
-    beside = path.with_suffix(".partial")
-    with beside.open("wb") as file:
-        _write_records(file, scene)
-    beside.replace(path)
-    beside.write_text(json.dumps(description | {"bytes": path.stat().st_size}, indent=1) + "\n")
-    beside.replace(about)
+    with replaced(path) as beside:
+        with beside.open("wb") as file:
+            _write_records(file, scene)
+        about.unlink(missing_ok=True)  # it would describe another file
+    write_whole(about, json.dumps(description | {"bytes": path.stat().st_size}, indent=1) + "\n")
 
 
 def _write_records(file: BinaryIO, scene: Scene) -> None:
@@ -113,25 +110,13 @@ def _description(scene: Scene, folder: Path) -> dict[str, Any]:
 
     Poses, intrinsics and the label table are no part of it: they are read from their own small files every time.
     """
-    files = [
-        path.relative_to(folder) for part in _parts(scene) for i in range(len(scene)) if (path := scene.path(part, i))
-    ]
-
-    def identity(place: int) -> str:
-        found = (folder / files[place]).stat()
-        return f"{files[place]} {found.st_size} {found.st_mtime_ns}"
-
     described = {
         "version": _VERSION,
         "opencv": cv2.__version__,  # its last digits may differ from release to release
         "frames": len(scene),
         "form": asdict(scene.form),
         "file_size": scene.file_size,
-        "lenses": _digest(map(str, scene.lenses)),
-        "sources": _digest(read_many(identity, range(len(files)))),
+        "lenses": digest("\n".join(map(str, scene.lenses))),
+        "sources": digest("\n".join(file_identities(scene, _parts(scene), folder))),
     }
     return json.loads(json.dumps(described))
-
-
-def _digest(lines: Any) -> str:
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -1,6 +1,6 @@
 """Procedural indoor scenes on disk: exact depth, class and instance of every pixel, seeded and view-consistent."""
 
-import shutil
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,10 @@ from gpnerf.data.procedural.raycast import cast
 from gpnerf.data.procedural.shapes import block
 from gpnerf.data.procedural.solids import Solids, pack
 from gpnerf.errors import UserError
+from gpnerf.ownership import made_whole
+from gpnerf.storage import read_text, write_whole
 
+_RECORD = "room.json"
 _BUILDING = {"wall", "floor", "ceiling"}
 
 
@@ -87,15 +90,35 @@ def write_room(folder: Path, seed: int, layout: str, frames: int, width: int, he
     The folder appears when it is complete; a half-written one of an earlier run is replaced, a complete one refused.
     """
     if folder.exists():
-        raise UserError(f"{folder}: expected a folder that is not there yet, found one: remove it to write it anew")
+        raise UserError(f"{folder}: expected a folder that is not there yet, found one; remove it to make it anew")
+    described = _described(seed, layout, frames, width, height)
     intrinsics = camera_intrinsics(layout, width, height)
     room = generate_room(seed)
     poses = room_path(room, seed, frames, intrinsics, height, width)
     pictures = (render_frame(room, pose, intrinsics, height, width) for pose in poses)
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    if layout == "scannet":
-        write_scannet(partial, pictures, poses, intrinsics)
-    else:
-        write_replica(partial, pictures, poses)
-    partial.rename(folder)
+    with made_whole(folder) as partial:
+        if layout == "scannet":
+            write_scannet(partial, pictures, poses, intrinsics)
+        else:
+            write_replica(partial, pictures, poses)
+        write_whole(partial / _RECORD, json.dumps(described, indent=1) + "\n")
+
+
+def require_same_room(folder: Path, seed: int, layout: str, frames: int, width: int, height: int) -> None:
+    """Raise `UserError` if the room that is there already says that it was written with another seed, layout, number
+    of frames or size; rooms of earlier versions say nothing.
+    """
+    path = folder / _RECORD
+    if not path.is_file():
+        return
+    remedy = "remove the folder to have it written anew, or choose another --out"
+    try:
+        found = json.loads(read_text(path, "the description of a room", remedy))
+    except ValueError as error:
+        raise UserError(f"{path}: expected the description of a room, found no JSON ({error}); {remedy}") from error
+    if found != (expected := _described(seed, layout, frames, width, height)):
+        raise UserError(f"{folder}: expected a room of {expected}, found one of {found}; {remedy}")
+
+
+def _described(seed: int, layout: str, frames: int, width: int, height: int) -> dict[str, object]:
+    return {"seed": seed, "layout": layout, "frames": frames, "width": width, "height": height}

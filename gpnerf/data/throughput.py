@@ -18,7 +18,7 @@ def examples_per_second(examples: KeyedExamples, *, seconds: float, num_workers:
     Raises:
         UserError: a frame cannot be read, since passing over it is no measure.
     """
-    stream = training_loader(examples, world_size=1, num_workers=num_workers)
+    stream = training_loader(examples, rank=0, world_size=1, num_workers=num_workers)
     # A worker's first example waits for its process.
     for item in islice(stream, max(warm_up, num_workers)):
         _require_readable(item)

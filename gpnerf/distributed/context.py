@@ -2,10 +2,10 @@
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -13,6 +13,8 @@ from torch.distributed.rendezvous import rendezvous
 
 from gpnerf.distributed.heartbeat import Heartbeat
 from gpnerf.errors import UserError
+
+T = TypeVar("T")
 
 # Each launcher's names of rank, number of processes and rank on this machine. A SLURM job that only holds an
 # allocation has no SLURM_STEP_NUM_TASKS, so a program started there by hand runs alone.
@@ -52,6 +54,19 @@ class Context:
         parts: list[Any] = [None] * self.world_size
         dist.all_gather_object(parts, part)
         return parts
+
+    def by_first(self, action: Callable[[], T]) -> T:
+        """What a call in the first process gives, in every process; so is its `UserError` raised in every process."""
+        given: tuple[T | None, str] = None, ""
+        if self.is_main:
+            try:
+                given = action(), ""
+            except UserError as error:
+                given = None, str(error)
+        result, problem = self.gather(given)[0]
+        if problem:
+            raise UserError(problem)
+        return result
 
     def everywhere(self, device: torch.device, *holds: bool) -> list[bool]:
         """Whether each of several things holds in every process, in one exchange."""

@@ -9,11 +9,10 @@ from typing import Any
 
 import torch
 
-from gpnerf.errors import UserError
 from gpnerf.evaluation.report import Comparison, report_page
 from gpnerf.metrics.instances import THRESHOLDS
 from gpnerf.metrics.segmentation import SegmentationScores
-from gpnerf.storage import strict_json
+from gpnerf.storage import strict_json, write_whole
 
 Scores = dict[str, float | None]
 
@@ -128,23 +127,13 @@ def prepare(folder: Path) -> None:
 
 
 def write_results(folder: Path, results: dict[str, Any], views: Sequence[Comparison] = (), config: str = "") -> None:
-    """Write `metrics.json`, `summary.md` and `report.html`, each in one move.
+    """Write `summary.md`, `report.html` and, when all else is there, `metrics.json`, each in one move.
 
     The report also shows some views and the text of the run's config file.
     """
-    write_whole(folder / "metrics.json", strict_json(results, indent=1))
     write_whole(folder / "summary.md", summary(results))
     write_whole(folder / "report.html", report_page(results, views, config))
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file in one move."""
-    beside = path.with_name(f".{path.name}.tmp")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(path)
-    except OSError as error:
-        raise UserError(f"{path}: could not be written ({error.strerror}); free some disk space") from error
+    write_whole(folder / "metrics.json", strict_json(results, indent=1))
 
 
 def summary(results: dict[str, Any]) -> str:

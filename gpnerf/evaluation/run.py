@@ -39,12 +39,17 @@ _State = TypeVar("_State", SegmentationScores, SegmentOverlaps, Detections)
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """How to render and score, where to write, and what to say of the weights and the config in the results."""
+    """How to render and score, where to write, and what to say of the weights and the config in the results.
+
+    `inputs` is a digest of all that the results depend on, `data` one of the scenes' files alone.
+    """
 
     view: ViewSettings
     folder: Path
     checkpoint: dict[str, Any]
     config: str
+    inputs: str = ""
+    data: str = ""
 
 
 @dataclass
@@ -93,9 +98,7 @@ def evaluate(
     """
     described = resolve(protocol, scenes)
     lpips = lpips_scorer(device) if LPIPS_METRICS.intersection(protocol.metrics) else LpipsScorer(None)
-    if context.is_main:
-        prepare(settings.folder)
-    context.barrier()
+    context.by_first(lambda: prepare(settings.folder))
     model.eval()
     total = sum(len(protocol.evaluation_indices(scene)) for scene in scenes)
     collected: dict[str, _Collected] = {}
@@ -106,8 +109,14 @@ def evaluate(
             collected[scene.name] = _merged(context.gather(share), protocol, scene)
             if context.is_main:
                 _append(settings.folder / "views.jsonl", scene.name, collected[scene.name].scores)
-    task, told = settings.view.task, {"checkpoint": settings.checkpoint, "environment": environment(device)}
-    results = {"protocol": described, **told, **_assembled(collected, protocol, task)}
+    task = settings.view.task
+    results = {
+        "protocol": described,
+        "checkpoint": settings.checkpoint,
+        "environment": environment(device),
+        "inputs": {"sha256": settings.inputs, "data_sha256": settings.data},
+        **_assembled(collected, protocol, task),
+    }
     if context.is_main:
         warn_of({(scene, frame): found for scene, part in collected.items() for frame, found in part.faults.items()})
         places = [(scene, settings.folder / scene.name) for scene in scenes]

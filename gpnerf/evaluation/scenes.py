@@ -45,14 +45,13 @@ def join_scenes(
     }
 
 
-def read_result(folder: Path, protocol: dict[str, Any], checkpoint: dict[str, Any]) -> dict[str, Any] | None:
-    """The result in a folder if it is of this very protocol and checkpoint, else None."""
-    path = folder / "metrics.json"
-    if not path.is_file():
+def read_result(folder: Path, inputs: str) -> dict[str, Any] | None:
+    """The result in a folder if it was made from these very `inputs` (see `EvaluationSettings`), else None."""
+    try:
+        found = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # there is none, or a damaged one: it will be made
         return None
-    found = json.loads(path.read_text(encoding="utf-8"))
-    same = found["protocol"]["sha256"] == protocol["sha256"] and found["checkpoint"]["sha256"] == checkpoint["sha256"]
-    return found if same else None
+    return found if isinstance(found, dict) and found.get("inputs", {}).get("sha256") == inputs else None
 
 
 def best_on_test(scene: str, last: dict[str, Any], validations: Path) -> dict[str, Any]:
@@ -61,7 +60,11 @@ def best_on_test(scene: str, last: dict[str, Any], validations: Path) -> dict[st
     What the released program reports. It chooses by the very images it is scored on, so it is no fair number.
     """
     results = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(validations.glob("*/metrics.json"))]
-    results = [result for result in results if result["protocol"]["sha256"] == last["protocol"]["sha256"]]
+
+    def made_from(result: dict[str, Any]) -> tuple[str, str | None]:
+        return result["protocol"]["sha256"], result.get("inputs", {}).get("data_sha256")
+
+    results = [result for result in results if made_from(result) == made_from(last)]
 
     def score(result: dict[str, Any]) -> float:
         mean = result["scenes"][scene]["mean"]

@@ -14,7 +14,7 @@ from gpnerf.fusion.preview import preview
 from gpnerf.fusion.surface import Surface
 from gpnerf.fusion.votes import NONE, Appearance
 from gpnerf.metrics.image import to_uint8
-from gpnerf.storage import strict_json
+from gpnerf.storage import strict_json, write_whole
 from gpnerf.visualize.colouring import IGNORE_COLOUR, class_palette
 from gpnerf.visualize.png import save_picture
 
@@ -65,9 +65,10 @@ def write_geometry(folder: Path, surface: Surface, looks: Appearance, legend: Le
         **{f"{name}.glb": _glb(surface, colours) for name, colours in paintings.items()},
         "legend.json": strict_json(_described(legend), indent=1).encode(),
     }
-    folder.mkdir(parents=True, exist_ok=True)
     save_picture(folder / "preview.png", preview(surface, list(paintings.values())))
-    return [*(_write(folder / name, content) for name, content in files.items()), folder / "preview.png"]
+    for name, content in files.items():
+        write_whole(folder / name, content)
+    return [folder / name for name in (*files, "preview.png")]
 
 
 def _ids(ids: Any, count: int) -> Int64[np.ndarray, "vertices"]:
@@ -108,11 +109,3 @@ def _described(legend: Legend) -> dict[str, Any]:
         ],
         "none": {"id": NONE, "colour": list(IGNORE_COLOUR)},
     }
-
-
-def _write(path: Path, content: bytes) -> Path:
-    """Write beside the goal and rename, so that a reader never meets half a file."""
-    beside = path.with_name(f".{path.name}.tmp")
-    beside.write_bytes(content)
-    beside.replace(path)
-    return path

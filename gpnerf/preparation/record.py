@@ -6,51 +6,64 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gpnerf.errors import UserError
+from gpnerf.storage import write_whole
 
 _FILE = "prepared.json"
 
 
 @dataclass(frozen=True)
 class Record:
-    """How a scene was made (plain JSON values), files a folder, frames left out because their pose is unknown, and
-    the size of its colour."""
+    """How a scene was made (plain JSON values), files a folder, frames left out because their pose is unknown, the
+    size of its colour, and the bytes of the files that it was made from."""
 
     options: Mapping[str, object]
     files: Mapping[str, int]
     without_pose: int
     pixels: str
+    sources: Mapping[str, int]
 
     @classmethod
     def of(
-        cls, folder: Path, options: Mapping[str, object], parts: Sequence[str], without_pose: int, pixels: str
+        cls,
+        folder: Path,
+        options: Mapping[str, object],
+        parts: Sequence[str],
+        without_pose: int,
+        pixels: str,
+        sources: Sequence[Path],
     ) -> "Record":
-        """Count the files in a scene's folders."""
+        """Count the files in a scene's folders, and measure those of `sources` that are there."""
         files = {part: len(list((folder / part).glob("*"))) for part in parts}
-        return cls(json.loads(json.dumps(options)), files, without_pose, pixels)
+        measured = {path.name: path.stat().st_size for path in sources if path.is_file()}
+        return cls(json.loads(json.dumps(options)), files, without_pose, pixels, measured)
 
     def write(self, folder: Path) -> None:
         """Put the record into the scene's folder."""
-        (folder / _FILE).write_text(json.dumps(vars(self), indent=1) + "\n")
+        write_whole(folder / _FILE, json.dumps(vars(self), indent=1) + "\n")
 
     def cells(self, state: str) -> dict[str, object]:
         """A line of the table, and what was done."""
         return {**self.files, "without pose": self.without_pose, "pixels": self.pixels, "state": state}
 
 
-def check_record(folder: Path, options: Mapping[str, object], parts: Sequence[str]) -> Record:
-    """The record of a scene that is there already.
+def check_record(folder: Path, options: Mapping[str, object], parts: Sequence[str], sources: Sequence[Path]) -> Record:
+    """The record of a scene that is there already; sources may have been deleted since.
 
     Raises:
-        UserError: there is none, it was made with other options, or files have gone since.
+        UserError: there is none, it was made with other options or from other files, or files have gone since.
     """
     try:
         found = json.loads((folder / _FILE).read_text())
-        record = Record.of(folder, options, parts, int(found["without_pose"]), str(found["pixels"]))
-    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+        record = Record.of(folder, options, parts, int(found["without_pose"]), str(found["pixels"]), sources)
+        made_from = dict(found.get("sources", {}))  # which earlier versions did not note
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise _foreign(folder, f"no record of it in {_FILE}") from error
     for part in ("options", "files"):
         if found.get(part) != getattr(record, part):
             raise _foreign(folder, f"{part} {found.get(part)} where {getattr(record, part)} were expected")
+    for name, size in record.sources.items():
+        if (before := made_from.get(name, size)) != size:
+            raise _foreign(folder, f"one made from {name} of {before} bytes where that has {size} now")
     return record
 
 

@@ -13,6 +13,7 @@ from gpnerf.data.images import image_size
 from gpnerf.data.replica import replica_scene
 from gpnerf.data.scene import FrameCache, Scene
 from gpnerf.errors import UserError
+from gpnerf.ownership import made_whole
 from gpnerf.preparation.archives import extract
 from gpnerf.preparation.batch import Cells, until
 from gpnerf.preparation.downloads import TRAJECTORY, FoundSequence
@@ -74,15 +75,9 @@ class Arrangement:
                 f"{target}: expected {', '.join(self.publication.parts)} and {TRAJECTORY}, found nothing here or in "
                 f"the download; it is published at {self.publication.home}"
             )
-        partial = target.with_name(f".{target.name}.partial")
-        _remove(partial)  # of a run that was killed
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with made_whole(target) as partial:
             state = self._bring(self.found[place], partial)
             cells = self._check(partial.resolve(), place, stop)  # so that messages name what was linked
-            partial.rename(target)
-        finally:
-            _remove(partial)
         return {**cells, "state": state}
 
     def _bring(self, sequence: FoundSequence, target: Path) -> str:
@@ -136,10 +131,3 @@ def _check_sizes(series: FileList | FileSeries, expected: tuple[int, int], numbe
     for number in numbers:
         if number not in series.missing and (size := image_size(series.path(number))) != expected:
             raise UserError(f"{series.path(number)}: expected {width}x{height} pixels, found {size[1]}x{size[0]}")
-
-
-def _remove(path: Path) -> None:
-    if path.is_symlink():
-        path.unlink()
-    else:
-        shutil.rmtree(path, ignore_errors=True)

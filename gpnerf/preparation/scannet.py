@@ -1,6 +1,5 @@
 """One ScanNet scan as it is downloaded, written in the layout that scenes are read in."""
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from gpnerf.data.files import rescale_intrinsics
 from gpnerf.data.scannet import scannet_scene
 from gpnerf.data.scene import FrameCache
 from gpnerf.errors import UserError
+from gpnerf.ownership import made_whole
 from gpnerf.preparation.archives import read_pictures
 from gpnerf.preparation.batch import Cells, until
 from gpnerf.preparation.pictures import is_larger, keep_picture, save_colour, save_map, shrink_colour, shrink_map
@@ -51,32 +51,29 @@ def prepare_scan(scan: Path, out: Path, options: ScanOptions, stop: Event) -> Ce
     Raises:
         UserError: a file is missing, damaged or unsafe, a camera is none, or the folder was made with other options.
     """
-    folder, partial = out / scan.name, out / f".{scan.name}.partial"
+    folder = out / scan.name
     parts = (*_SENSOR_PARTS, *options.maps)
+    recording, *archives = (scan / f"{scan.name}{ending}" for ending in (".sens", *map(ARCHIVES.get, options.maps)))
     if folder.exists():
-        return check_record(folder, asdict(options), parts).cells("was there")
-    sens = open_sens(scan / f"{scan.name}.sens")
+        return check_record(folder, asdict(options), parts, (recording, *archives)).cells("was there")
+    sens = open_sens(recording)
     chosen = sens.frames[:: options.stride]
     frames = _usable(sens, chosen)
     _check_intrinsics(sens)
-    shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
-    try:
+    with made_whole(folder) as partial:
         for part in (*parts, "intrinsic"):
             (partial / part).mkdir(parents=True)
         writer = _Writer(partial, sens, frames, options.size, stop)
-        for part in options.maps:  # first: what they lack is found sooner than what the recording lacks
-            writer.maps(part, scan / f"{scan.name}{ARCHIVES[part]}")
+        for part, archive in zip(options.maps, archives, strict=True):  # first: what they lack is found sooner
+            writer.maps(part, archive)
         writer.cameras()
         writer.poses(chosen)
         writer.frames_of_sensor()
         _verify(partial, scan.name, frames)
         height, width = options.size or sens.colour_size
-        lost = sum(pose_is_lost(frame.cam_to_world) for frame in chosen)
-        record = Record.of(partial, asdict(options), parts, lost, f"{width}x{height}")
+        lost, pixels = sum(pose_is_lost(frame.cam_to_world) for frame in chosen), f"{width}x{height}"
+        record = Record.of(partial, asdict(options), parts, lost, pixels, (recording, *archives))
         record.write(partial)
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return record.cells("written")
 
 

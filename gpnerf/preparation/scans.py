@@ -1,12 +1,12 @@
 """What a ScanNet download holds: its scans and its label table."""
 
 import logging
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from gpnerf.data.labels import LABEL_TABLE
 from gpnerf.errors import UserError
+from gpnerf.storage import write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +34,6 @@ def bring_label_table(scans: Path, out: Path) -> None:
     goal = out / LABEL_TABLE
     found = [folder / LABEL_TABLE for folder in (scans, scans.parent) if (folder / LABEL_TABLE).is_file()]
     if found and not goal.exists():
-        unfinished = goal.with_name(f".{goal.name}.tmp")
-        shutil.copyfile(found[0], unfinished)
-        unfinished.replace(goal)
+        write_whole(goal, found[0].read_bytes())
     if not goal.exists():
         logger.warning("%s: not found; reading labels needs it, it comes with ScanNet ('label mappings')", goal)

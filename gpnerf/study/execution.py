@@ -13,6 +13,7 @@ from pathlib import Path
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from gpnerf.errors import tells_stop
 from gpnerf.study.plan import Run
 
 _log = logging.getLogger(__name__)
@@ -26,7 +27,7 @@ def carry_out(
 ) -> None:
     """Train and evaluate the runs, `jobs` at a time; after each `ended` gets it and its exit code.
 
-    The code is that of the program that failed, 0 if none did, None if the run was asked to stop. After `seconds`, and
+    The code is that of the program that failed, 0 if none did, None if a signal stopped the run. After `seconds`, and
     when this process is interrupted, the programs that still run are asked to stop, which saves what they have.
     """
     processes = _Processes(threads=max(1, (os.cpu_count() or 1) // jobs))
@@ -83,4 +84,4 @@ class _Processes:
             code = process.wait()
         with self._lock:
             self._running.discard(process)
-            return None if self._stopping else code
+            return None if self._stopping or tells_stop(code) else code

@@ -1,6 +1,5 @@
 """What a run of a study has come to, read from its folder."""
 
-import json
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,14 +20,10 @@ class Outcome:
     result: dict[str, Any]
 
 
-def read_outcome(run: Run) -> Outcome | None:
-    """The outcome of a run, or None while its last checkpoint is not evaluated yet."""
-    results = [json.loads(path.read_text(encoding="utf-8")) for path in run.folder.glob("eval/*/metrics.json")]
-    finished = [result for result in results if result["checkpoint"]["step"] == run.steps]
-    if not finished:
-        return None
-    scores = {name: finished[0]["overall"].get(name) for name in SCORES}
-    return Outcome({**scores, SECONDS: _seconds_per_step(run.folder)}, finished[0])
+def outcome_of(run: Run, result: dict[str, Any]) -> Outcome:
+    """The outcome of a run whose last checkpoint has this result."""
+    scores = {name: result["overall"].get(name) for name in SCORES}
+    return Outcome({**scores, SECONDS: _seconds_per_step(run.folder)}, result)
 
 
 def _seconds_per_step(folder: Path) -> float | None:

@@ -1,6 +1,7 @@
 """The training loop: steps, logging, checkpoints and validation at intervals, and a stop that loses nothing."""
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -58,7 +59,7 @@ def fit(
 
     Raises:
         UserError: too many frames cannot be read, loader processes keep dying, or the loss stays non-finite.
-        Stopped: SIGTERM or SIGINT came to any process; all of them have finished the same step, and it is saved.
+        Stopped: a signal to stop came to any process; all of them have finished the same step, and it is saved.
     """
     signals, pace = StopSignals(), _Pace()
     bar = tqdm(total=schedule.total, initial=state.step, desc="train", unit="step", disable=not context.is_main)
@@ -67,15 +68,14 @@ def fit(
             batch = pace.take(examples, schedule.accumulate)
             report = train_step(state, batch, objective, settings, context, device, stop=signals.came is not None)
             state.step += 1
-            _refuse(state, report)
+            _refuse(state, report, context)
             bar.update()
             if state.step % schedule.log_every == 0 or state.step == schedule.total:
                 _report(state, report, pace, settings.rays, tracker, context, bar)
             if schedule.saves(state.step) or report.stop:
                 save()
             if report.stop:
-                context.shutdown()
-                raise Stopped(_farewell(signals.came, state.step))
+                raise _stopped(signals, state.step, context)
             if schedule.saves(state.step):
                 with signals.obeyed():
                     validate()
@@ -100,24 +100,37 @@ class _Pace:
         return batch
 
 
-def _farewell(signal: str | None, step: int) -> str:
-    cause = signal or "a signal to another process"
-    return f"stopped by {cause} after step {step}: it is saved, and the same command goes on from there"
+def _stopped(signals: StopSignals, step: int, context: Context) -> Stopped:
+    """Leave the group, all processes for the same signal, whichever of them it came to."""
+    came = next(number for number in context.gather(signals.came) if number is not None)
+    context.shutdown()
+    text = f"stopped by {came.name} after step {step}: it is saved, and the same command goes on from there"
+    return Stopped(text, came)
 
 
-def _refuse(state: TrainingState, report: StepReport) -> None:
+def _refuse(state: TrainingState, report: StepReport, context: Context) -> None:
     if report.finite:
         state.refused = 0
         return
     state.refused += 1
-    named = ", ".join(f"{name} {value:g}" for name, value in report.terms.items())
-    _log.warning("step %d refused: not finite (%s, gradient norm %g)", state.step, named, report.grad_norm)
+    named = _not_finite(report, context)
+    _log.warning("step %d refused: not finite (%s)", state.step, named)
     if state.refused >= _TOLERATED_REFUSALS:
         raise UserError(
-            f"{state.refused} steps in a row were not finite, the last with {named}, "
-            f"gradient norm {report.grad_norm:g}; lower the learning rates or set clip_grad_norm; "
-            "the newest checkpoint is from before"
+            f"{state.refused} steps in a row were not finite, the last with {named}; lower the learning rates or set "
+            "clip_grad_norm; the newest checkpoint is from before"
         )
+
+
+def _not_finite(report: StepReport, context: Context) -> str:
+    """The terms of the loss that are not finite, in the first process with such, and the gradients, which all share."""
+    gradients = f"gradient norm {report.grad_norm:g}"
+    spoilt = {name: value for name, value in report.terms.items() if not math.isfinite(value)}
+    for rank, terms in enumerate(context.gather(spoilt)):
+        if terms:
+            where = f" in process {rank}" if context.world_size > 1 else ""
+            return ", ".join(f"{name} {value:g}" for name, value in terms.items()) + f"{where}, {gradients}"
+    return gradients
 
 
 def _report(
@@ -131,9 +144,9 @@ def _report(
     speed = context.world_size * rays * pace.targets / seconds
     rates = {f"rate/{group['name']}": group["lr"] for group in state.optimizer.param_groups}
     losses = {"loss/total": total, **{f"loss/{name}": value for name, value in terms.items()}}
-    tracker.scalars(state.step, {**losses, "grad_norm": report.grad_norm, **rates})
     timings = {"seconds_per_step": seconds / pace.steps, "data_seconds_per_step": pace.waited / pace.steps}
     tracker.speed(state.step, {"rays_per_second": speed, **timings})
+    tracker.scalars(state.step, {**losses, "grad_norm": report.grad_norm, **rates})
     bar.set_postfix_str(f"loss {total:.4f}, {speed:.0f} rays/s")
     _log.info("step %d: loss %.6f (%s)", state.step, total, ", ".join(f"{k} {v:.4f}" for k, v in terms.items()))
     pace.restart()

@@ -13,9 +13,13 @@ SampleMode = Literal["uniform", "center", "patch"]
 _CELL = 2  # pixels a side; the perception head reads a map of half the image's size
 
 
-def step_seed(seed: int, rank: int, step: int, target: int = 0) -> int:
-    """A seed that depends on these numbers only, so that a resumed run repeats the run that never stopped."""
-    return int(np.random.SeedSequence((seed, rank, step, target)).generate_state(1, np.uint64)[0] >> 1)
+def step_seeds(seed: int, step: int, place: int) -> tuple[int, int]:
+    """Seeds of the pixels (with their jitter) and of the dropout of a step's target.
+
+    They depend on these numbers only, so that a resumed run repeats the run that never stopped. `place` counts the
+    step's targets over all processes, so that N processes draw what one would that accumulates N times as many.
+    """
+    return _seed(seed, 0, step, 1 + place), _seed(seed, place, step, 0)
 
 
 def choose_pixels(
@@ -32,6 +36,10 @@ def choose_pixels(
     top, left = (height - rows) // 2, (width - cols) // 2
     chosen = torch.randperm(rows * cols, generator=generator, device=generator.device)[:count]
     return torch.stack([left + chosen % cols, top + torch.div(chosen, cols, rounding_mode="floor")], dim=-1)
+
+
+def _seed(*numbers: int) -> int:
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
 
 
 def _patch_and_others(height: int, width: int, count: int, generator: torch.Generator) -> Int64[Tensor, "pixels 2"]:

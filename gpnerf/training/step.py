@@ -14,7 +14,7 @@ from gpnerf.geometry import camera_rays
 from gpnerf.models.gpnerf import StepOutput
 from gpnerf.structures import Example, Rays
 from gpnerf.training.objective import Objective
-from gpnerf.training.pixels import SampleMode, choose_pixels, step_seed
+from gpnerf.training.pixels import SampleMode, choose_pixels, step_seeds
 from gpnerf.training.state import TrainingState
 
 
@@ -55,15 +55,13 @@ def train_step(
     """Average the loss of the examples over all processes, back-propagate and update, unless anything is not finite
     in any process; tell the others if this one is asked to `stop`.
     """
-    # Dropout draws from the global generator; seeding it per step makes a step independent of those before it.
-    torch.manual_seed(step_seed(settings.seed, context.rank, state.step))
     state.network.train()
     state.optimizer.zero_grad(set_to_none=True)
     totals: dict[str, Tensor] = {}
     for target, example in enumerate(examples):
-        # Counted over all processes: N of them draw what one would that accumulates N times as many targets.
-        place = target * context.world_size + context.rank
-        generator = torch.Generator(device).manual_seed(step_seed(settings.seed, 0, state.step, 1 + place))
+        pixels, dropout = step_seeds(settings.seed, state.step, target * context.world_size + context.rank)
+        generator = torch.Generator(device).manual_seed(pixels)
+        torch.manual_seed(dropout)  # which draws from the global generator
         with _unsynchronised(state.network) if target + 1 < len(examples) else nullcontext():
             terms = _add_gradients(state, example.to(device), objective, settings, generator, len(examples))
         for name, value in terms.items():

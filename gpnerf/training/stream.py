@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 
-from gpnerf.errors import UserError
+from gpnerf.errors import STOPPING, UserError
 from gpnerf.structures import Example, FrameFailure
 from gpnerf.training.state import TrainingState
 
@@ -79,11 +79,11 @@ def _tells_death(error: Exception) -> bool:
 
 @contextmanager
 def _shielded_start() -> Iterator[None]:
-    """Processes started inside never see SIGTERM and SIGINT, which launchers and terminals send to whole groups: this
+    """Processes started inside never see the signals to stop, which launchers and terminals send to whole groups: this
     process needs its loaders for the step after which it stops.
     """
     resource_tracker.ensure_running()  # starting it later would lift the block
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
     try:
         yield
     finally:

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from gpnerf.errors import UserError
+from gpnerf.storage import replaced
 from gpnerf.video.frames import FrameFolder
 from gpnerf.video.labellings import Labelling
 from gpnerf.visualize.colouring import class_palette, depth_limits, depth_picture, label_picture
@@ -56,23 +57,19 @@ class Film:
         return [*written, self._encode(folder.path / "video.mp4", sheets)]
 
     def _encode(self, path: Path, pictures: Iterable[Picture]) -> Path:
-        """Write a film beside its goal and rename it."""
+        """Write a film in one move."""
         from imageio_ffmpeg import write_frames  # here: nothing else needs this package
 
-        beside, even = path.with_name(f".{path.name}"), _with_even_sides(pictures)
+        even = _with_even_sides(pictures)
         first = next(even)
         height, width = first.shape[:2]
-        film = write_frames(
-            beside, (width, height), fps=self.frames_per_second, quality=_QUALITY, macro_block_size=_EVEN
-        )
-        try:
+        how = {"fps": self.frames_per_second, "quality": _QUALITY, "macro_block_size": _EVEN}
+        with replaced(path) as beside:
+            film = write_frames(beside, (width, height), **how, output_params=["-f", "mp4"])
             with closing(film):
                 film.send(None)
                 for picture in chain([first], even):
                     film.send(picture)
-            beside.replace(path)
-        except OSError as error:
-            raise UserError(f"{path}: cannot be written ({error}); free some space or choose another --out") from error
         return path
 
 

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from gpnerf.free_views import FreeViews
+from gpnerf.ownership import owned
 from gpnerf.structures import Cameras
 from gpnerf.video.film import Film
 from gpnerf.video.frames import FrameFolder
@@ -24,7 +25,8 @@ from gpnerf.visualize.png import save_depth, save_picture
 class Video:
     """What to render, from where (`poses`, camera-to-world) and to which folder.
 
-    `stride` is that of colour and depth; `description` is what the pictures depend on besides the path.
+    `stride` is that of colour and depth; `description` is what the pictures depend on besides the path and the scene's
+    files, of which `data` is a digest.
     """
 
     views: FreeViews
@@ -33,17 +35,22 @@ class Video:
     labellings: tuple[Labelling, ...]
     folder: Path
     description: Mapping[str, Any]
+    data: str
     film: Film
 
     def run(self) -> list[Path]:
         """Render what an earlier run has not, and write the film; returns its files.
 
         Raises:
-            UserError: the folder holds frames of something else, or cannot be written to.
+            UserError: the folder holds frames of something else, cannot be written to, or is another process's.
         """
+        with owned(self.folder):
+            return self._make()
+
+    def _make(self) -> list[Path]:
         parts = ("rgb", "depth", *(labelling.part for labelling in self.labellings))
         frames = FrameFolder(self.folder, parts, len(self.poses))
-        frames.claim(self.description, self.poses)
+        frames.claim(self.description, self.data, self.poses)
         missing = frames.missing()
         bar = tqdm(total=len(self.poses), initial=len(self.poses) - len(missing), desc="render", unit="frame")
         with logging_redirect_tqdm(), bar:

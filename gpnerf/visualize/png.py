@@ -4,7 +4,6 @@ Colour is 8-bit RGB; depth is 16-bit millimetres, 0 where unknown; class ids are
 instance ids are one 8-bit channel, or a 16-bit one where a scene has ids above 254.
 """
 
-import contextlib
 from pathlib import Path
 
 import cv2
@@ -14,6 +13,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from gpnerf.errors import UserError
+from gpnerf.storage import write_whole
 
 IGNORE_ID = 255
 _MILLIMETRES = 1000
@@ -77,18 +77,7 @@ def read_segments(path: Path) -> tuple[Int64[Tensor, "height width"], Int64[Tens
 
 
 def _write_png(path: Path, array: np.ndarray) -> None:
-    """Encode, write beside the goal and rename, so that a reader never meets half a file."""
-    encoded = cv2.imencode(".png", array)[1].tobytes()
-    unfinished = path.with_name(path.name + ".tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_bytes(encoded)
-        unfinished.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            unfinished.unlink()
-        reason = error.strerror or error
-        raise UserError(f"{path}: cannot write this picture ({reason}); free space or choose another folder") from error
+    write_whole(path, cv2.imencode(".png", array)[1].tobytes())
 
 
 def _read_png(path: Path, flags: int) -> np.ndarray:
