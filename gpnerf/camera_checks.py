@@ -11,8 +11,8 @@ from gpnerf.errors import UserError
 _LAST_ROW = np.array([0.0, 0.0, 0.0, 1.0])
 # How far a matrix that was written as text may be from orthonormal, and its last row from 0 0 0 1.
 ROUNDING = 1e-3
-# Metres from the origin; further away the steps of 32-bit numbers are larger than what is to be seen.
-_FARTHEST = 1e6
+# From the origin, in the data's unit: farther than any map reaches in metres or millimetres.
+_FARTHEST = 1e11
 # A focal length by the longer side of its picture: 157 degrees wide, and a long telephoto lens.
 _FOCAL_RANGE = (0.1, 10.0)
 # A principal point up to this is in no pixels but in shares of the picture.

@@ -26,6 +26,8 @@ def scene_digest(scene: Scene) -> str:
         "file_size": scene.file_size,
         "lenses": list(map(str, scene.lenses)),
         "depth_range": scene.depth_range,
+        "depth_unit": scene.depth_unit,
+        "targets": [scene.evaluation_frames, scene.with_lost],
         "classes": None if classes is None else [_bytes(classes.raw_ids), _bytes(classes.train_ids), classes.ignore],
         "instances": None if scene.instance_map is None else asdict(scene.instance_map),
         "files": file_identities(scene, PARTS),
@@ -35,8 +37,7 @@ def scene_digest(scene: Scene) -> str:
 
 def cameras_digest(scene: Scene) -> str:
     """SHA-256 of a scene's intrinsics and poses."""
-    intrinsics = np.broadcast_to(scene.intrinsics, (len(scene), 3, 3))
-    return digest([_bytes(intrinsics), _bytes(scene.cam_to_world)])
+    return digest([_bytes(scene.intrinsics), _bytes(scene.cam_to_world)])
 
 
 def file_identities(scene: Scene, parts: Sequence[Part], folder: Path | None = None) -> list[str]:
