@@ -91,7 +91,7 @@ def test_the_export_script_ends_with_one_line_and_code_2(
         export(monkeypatch, "--ckpt_path", tmp_path / "none.pth", "--out", tmp_path / "out.pth")
     assert ended.value.code == 2
     assert capsys.readouterr().err.strip().splitlines() == [
-        f"error: {tmp_path}/none.pth: no such checkpoint; check --ckpt_path"
+        f"error: {tmp_path}/none.pth: expected a checkpoint, found no such file; check --ckpt_path"
     ]
 
 
