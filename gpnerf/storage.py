@@ -35,6 +35,14 @@ def require_file(path: Path, expected: str, remedy: str) -> None:
         raise UserError(f"{path}: expected {expected}, found {found}; {remedy}")
 
 
+def is_there(path: Path) -> bool:
+    """Whether anything has this name, also where the system refuses to look (a name beyond its limits, no rights)."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
 def read_bytes(path: Path, expected: str, remedy: str) -> bytes:
     """The content of a regular file; the arguments and the error are those of `require_file`."""
     require_file(path, expected, remedy)

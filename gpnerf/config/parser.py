@@ -15,6 +15,8 @@ import configargparse
 from gpnerf.config.checks import check
 from gpnerf.config.config import Config, groups, options
 from gpnerf.errors import UserError
+from gpnerf.shipped import find_config
+from gpnerf.storage import read_text
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +59,8 @@ class _Parser(configargparse.ArgumentParser):
 
     def _open(self, path: str) -> io.StringIO:
         """Read at once, so that a file that is no text is reported by its name."""
-        stream = io.StringIO(Path(path).read_text(encoding="utf-8"))
+        file = find_config(Path(path))
+        stream = io.StringIO(read_text(file, "a config of `key = value` lines", "name an existing one with --config"))
         self.opened = stream.name = path  # type: ignore[attr-defined]
         return stream
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from gpnerf.errors import UserError
+from gpnerf.shipped import find_config
+from gpnerf.storage import read_text
 
 _KEYS = {"config": str, "flags": str, "rate_periods": int, "row": list}
 _ROW_KEYS = {"name": str, "title": str, "flags": str}
@@ -63,11 +65,10 @@ class Run:
 
 def load_study(path: Path) -> Study:
     """Read a study from a TOML file (`configs/studies/` has one); the file's name is the study's."""
+    text = read_text(find_config(path), "a study file", "configs/studies/ has one")
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: expected a study file, found no such file; configs/studies/ has one") from error
-    except ValueError as error:
+        content = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: expected TOML, found a mistake ({error}); mend the file") from error
     values = _checked(content, _KEYS, str(path))
     rows = tuple(_row(value, f"{path}, row {place}") for place, value in enumerate(values["row"], start=1))
