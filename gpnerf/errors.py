@@ -13,6 +13,11 @@ from typing import NoReturn
 
 _FAILED = 2
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+# What a user's files and folders may be: read-only, of somebody else, a file where a folder should be, a name too long.
+_PLACES = (
+    *(errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST),
+    *(errno.ENAMETOOLONG, errno.ELOOP),
+)
 # What schedulers and launchers send before they kill, and what Ctrl-C sends.
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
 # Where launchers say how many processes they started.
@@ -61,8 +66,8 @@ class StopSignals:
 def run_script(main: Callable[[], None]) -> None:
     """Run an entry script's `main`; what the user can mend ends it with one line on stderr and exit code 2.
 
-    That is a `UserError`, a full disk, and the end of another process of the run. SIGTERM and SIGINT end it with a
-    line that says how to go on and exit code 0.
+    That is a `UserError`, a full disk, a place that cannot be used, and the end of another process of the run. SIGTERM
+    and SIGINT end it with a line that says how to go on and exit code 0.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname).1s %(message)s", datefmt="%H:%M:%S")
     with _handled(signal.SIG_IGN):  # while it ends: a launcher's SIGTERM must not cut off the message
@@ -76,9 +81,12 @@ def run_script(main: Callable[[], None]) -> None:
             _fail(str(error))
         except OSError as error:
             # Any of the many small writes of a run may be the one that the disk has no room for.
-            if error.errno not in _DISK_FULL:
+            if error.errno in _DISK_FULL:
+                name = error.filename or "a file of this run"
+                _fail(f"{name}: cannot be written ({error.strerror}); free some space")
+            if error.errno not in _PLACES or error.filename is None:
                 raise
-            _fail(f"{error.filename or 'a file of this run'}: cannot be written ({error.strerror}); free some space")
+            _fail(f"{error.filename}: cannot be read or written ({error.strerror}); choose another place or name")
         except RuntimeError as error:
             if not _LOST_PROCESS.search(str(error)):
                 raise

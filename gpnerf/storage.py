@@ -60,6 +60,17 @@ def read_text(path: Path, expected: str, remedy: str) -> str:
         raise UserError(f"{path}: expected {expected}, found a file that is not UTF-8 text; {remedy}") from error
 
 
+def read_json(path: Path, expected: str, remedy: str) -> dict[str, Any]:
+    """The JSON object in a file; errors as in `read_text`, also for another form."""
+    try:
+        content = json.loads(read_text(path, expected, remedy))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: expected {expected} (JSON), found a mistake ({error}); {remedy}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: expected {expected} (a JSON object), found {type(content).__name__}; {remedy}")
+    return content
+
+
 def write_whole(path: Path, content: str | bytes) -> None:
     """Write a file in one move, and its folder if need be: a reader sees the old one or the whole new one.
 

@@ -1,29 +1,22 @@
 """Decoding and resizing of colour, depth and label images."""
 
 import math
-import struct
 from pathlib import Path
 
 import cv2
 import imageio.v3 as iio
 import numpy as np
 from jaxtyping import Float, Shaped, UInt8
-from PIL import Image
 
+from gpnerf.data.picture_files import UNREADABLE, picture_size, unreadable
 from gpnerf.errors import UserError
 
-# What Pillow, and imageio around it, raise for a damaged file or for one that states an impossible size.
-_UNREADABLE = (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError)
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 
 
 def image_size(path: Path) -> tuple[int, int]:
     """Height and width of an image file, from its header."""
-    try:
-        height, width = iio.improps(path).shape[:2]
-    except _UNREADABLE as error:
-        raise _unreadable(path, "an image", error) from error
-    return height, width
+    return picture_size(path, "an image")
 
 
 def decode_colour(path: Path) -> UInt8[np.ndarray, "height width 3"]:
@@ -78,14 +71,13 @@ def _kernel(sigma: float) -> Float[np.ndarray, "taps 1"]:
 
 
 def _decode(path: Path, expected: str) -> Shaped[np.ndarray, "..."]:
+    picture_size(path, expected)
     # Pillow, which imageio uses, raises on a file that stops early; OpenCV would fill the rest with grey.
     try:
         jpeg = _whole_jpeg(path) if path.suffix == ".jpg" else None
         return iio.imread(path) if jpeg is None else jpeg
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: expected {expected}, found no such file; restore it or remove the frame") from error
-    except _UNREADABLE as error:
-        raise _unreadable(path, expected, error) from error
+    except (*UNREADABLE, cv2.error) as error:
+        raise unreadable(path, expected, error) from error
 
 
 def _whole_jpeg(path: Path) -> Shaped[np.ndarray, "..."] | None:
@@ -95,12 +87,6 @@ def _whole_jpeg(path: Path) -> Shaped[np.ndarray, "..."] | None:
         return None
     image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if image is not None and image.ndim == 3 else image
-
-
-def _unreadable(path: Path, expected: str, error: Exception) -> UserError:
-    found = f"a file of {path.stat().st_size} bytes that cannot be decoded" if path.exists() else "no such file"
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return UserError(f"{path}: expected {expected}, found {found} ({reason}); restore it or remove the frame")
 
 
 def _describe(image: np.ndarray) -> str:

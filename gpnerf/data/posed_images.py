@@ -54,7 +54,7 @@ def posed_images_scene(
 
 
 def _read(folder: Path) -> PosedPhotos:
-    if (folder / TRANSFORMS).is_file():
+    if (folder / TRANSFORMS).exists():
         return read_transforms(folder)
     if model := find_model(folder):
         return read_colmap(folder, model)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gpnerf.errors import UserError
+from gpnerf.storage import read_json
 
 _FILE = "prepared.json"
 
@@ -44,9 +45,9 @@ def check_record(folder: Path, options: Mapping[str, object], parts: Sequence[st
         UserError: there is none, it was made with other options, or files have gone since.
     """
     try:
-        found = json.loads((folder / _FILE).read_text())
+        found = read_json(folder / _FILE, "the record of a prepared scene", "remove the folder")
         record = Record.of(folder, options, parts, int(found["without_pose"]), str(found["pixels"]))
-    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+    except (UserError, ValueError, TypeError, KeyError, OverflowError) as error:
         raise _foreign(folder, f"no record of it in {_FILE}") from error
     for part in ("options", "files"):
         if found.get(part) != getattr(record, part):

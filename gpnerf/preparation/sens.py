@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float, UInt16
 
 from gpnerf.errors import UserError
+from gpnerf.storage import require_file
 
 _CAMERA_NAMES = ("intrinsic_color", "extrinsic_color", "intrinsic_depth", "extrinsic_depth")
 
@@ -63,8 +64,7 @@ def open_sens(path: Path) -> SensFile:
         UserError: no such file, another format or version, unknown compression, impossible sizes, or a file that
             ends before its last frame does.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: expected a .sens recording, found no such file; download it again")
+    require_file(path, "a .sens recording", "download it again")
     with path.open("rb") as stream:
         source = _Source(path, stream, path.stat().st_size)
         cameras = _read_start(source)

@@ -1,11 +1,11 @@
 """What a run of a study has come to, read from its folder."""
 
-import json
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gpnerf.storage import read_json
 from gpnerf.study.plan import Run
 
 # The scores of a study's table.
@@ -23,7 +23,10 @@ class Outcome:
 
 def read_outcome(run: Run) -> Outcome | None:
     """The outcome of a run, or None while its last checkpoint is not evaluated yet."""
-    results = [json.loads(path.read_text(encoding="utf-8")) for path in run.folder.glob("eval/*/metrics.json")]
+    paths = run.folder.glob("eval/*/metrics.json")
+    results = [
+        read_json(path, "the result of an evaluation", "delete it, and the run is evaluated anew") for path in paths
+    ]
     finished = [result for result in results if result["checkpoint"]["step"] == run.steps]
     if not finished:
         return None

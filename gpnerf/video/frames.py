@@ -13,6 +13,7 @@ from jaxtyping import Float
 
 from gpnerf.errors import UserError
 from gpnerf.evaluation.results import write_whole
+from gpnerf.storage import read_json
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,7 @@ class FrameFolder:
         write_whole(said, json.dumps(wanted, indent=1))
 
     def _require_same(self, said: Path, wanted: dict[str, Any]) -> None:
-        try:
-            found = json.loads(said.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UserError(f"{said}: cannot be read ({error}); delete {self.path} or choose another --out") from error
+        found = read_json(said, "what its frames are of", f"delete {self.path} or choose another --out")
         for name, new in wanted.items():
             if found.get(name) != new:
                 raise UserError(
