@@ -39,6 +39,7 @@ def find_model(folder: Path) -> Path | None:
     Where images do not connect, COLMAP writes several models in any order: the one with the longest list is taken.
     """
     found = [path for place in _PLACES for path in folder.glob(f"{place}/images.*") if path.suffix in (".bin", ".txt")]
+    found = [path for path in found if path.exists()]
     if len(found) > 1:
         logger.warning("%s: %d COLMAP models, the largest is taken", folder, len(found))
     return max(found, key=lambda path: path.stat().st_size).parent if found else None

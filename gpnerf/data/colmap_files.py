@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gpnerf.errors import UserError
+from gpnerf.storage import require_file
 
 # Little-endian records without padding; what varies follows each of them.
 _COUNT = struct.Struct("<Q")
@@ -31,6 +32,10 @@ def require_whole(model: Path) -> None:
         "frames.bin": _after_frame,
         "rigs.bin": _after_rig,
     }
+    for name in walks:
+        for path in (model / name, (model / name).with_suffix(".txt")):
+            if path.exists():
+                require_file(path, "a file of a COLMAP model", "copy or export it again")
     for name, after in walks.items():
         if (path := model / name).is_file() and not _is_whole(path.read_bytes(), after):
             raise UserError(f"{path}: expected a whole file, found one that ends too early; copy or export it again")

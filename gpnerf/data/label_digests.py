@@ -30,6 +30,8 @@ def read_digests(path: Path) -> dict[str, str]:
     for number, line in enumerate(words, start=1):
         if len(line) != 2:
             raise UserError(f"{path}, line {number}: expected `digest  scene`, found {' '.join(line)!r}; mend the file")
+    if not words:
+        raise UserError(f"{path}: expected lines `digest  scene`, found none; take the shipped file")
     return {scene: digest for digest, scene in words}
 
 

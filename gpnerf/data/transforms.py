@@ -12,6 +12,7 @@ from gpnerf.data.images import image_size
 from gpnerf.data.lens import Lens
 from gpnerf.data.posed_photos import PosedPhoto, PosedPhotos, checked_lens, checked_pose, in_order, inside
 from gpnerf.errors import UserError
+from gpnerf.storage import read_bytes
 
 TRANSFORMS = "transforms.json"
 # The models whose numbers OpenCV's five coefficients hold.
@@ -43,7 +44,7 @@ def read_transforms(folder: Path) -> PosedPhotos:
 
 def _load(path: Path) -> Mapping[str, Any]:
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_bytes(path, "the poses of the photographs", "export them again"))
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: expected JSON, found a mistake ({error}); export it again") from error
     if not isinstance(content, Mapping):

@@ -48,7 +48,7 @@ def check_record(folder: Path, options: Mapping[str, object], parts: Sequence[st
         found = read_json(folder / _FILE, "the record of a prepared scene", "remove the folder")
         record = Record.of(folder, options, parts, int(found["without_pose"]), str(found["pixels"]))
     except (UserError, ValueError, TypeError, KeyError, OverflowError) as error:
-        raise _foreign(folder, f"no record of it in {_FILE}") from error
+        raise _foreign(folder, f"no record of it in {_FILE} ({error})") from error
     for part in ("options", "files"):
         if found.get(part) != getattr(record, part):
             raise _foreign(folder, f"{part} {found.get(part)} where {getattr(record, part)} were expected")

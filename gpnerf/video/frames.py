@@ -42,7 +42,7 @@ class FrameFolder:
         wanted = {**description, "poses_sha256": hashlib.sha256(text.getvalue().encode()).hexdigest()}
         wanted = json.loads(json.dumps(wanted))  # as it will be read back
         said = self.path / "frames.json"
-        if said.is_file():
+        if said.exists():
             self._require_same(said, wanted)
             return
         try:
