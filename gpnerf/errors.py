@@ -18,6 +18,7 @@ _PLACES = (
     *(errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST),
     *(errno.ENAMETOOLONG, errno.ELOOP),
 )
+_HEAD, _TAIL = 1200, 300  # characters of a message that would be longer
 # What schedulers and launchers send before they kill, and what Ctrl-C sends.
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
 # Where launchers say how many processes they started.
@@ -29,7 +30,15 @@ _log = logging.getLogger(__name__)
 
 
 class UserError(Exception):
-    """Bad input: the message names the file (and frame), what was expected, what was found and what to do."""
+    """Bad input: the message names the file (and frame), what was expected, what was found and what to do.
+
+    It is one line, whatever of a file or of another library's error became part of it.
+    """
+
+    def __init__(self, message: str) -> None:
+        line = " ".join(message.split())
+        most = _HEAD + _TAIL
+        super().__init__(line if len(line) <= most else f"{line[:_HEAD]} ... {line[-_TAIL:]}")
 
 
 class Stopped(BaseException):

@@ -19,8 +19,8 @@ from gpnerf.errors import UserError
 MORE = int(os.environ.get("FUZZ", 0))
 # What stands in the place of a word or number of a text; the second half is what JSON and TOML read.
 WORDS = (
-    *("nan", "inf", "-inf", "1e999", "-1", "0", "1e-320", "99999999999999999999", "9" * 5000, "x", "../..", "/etc", "~"),
-    *('"../x"', '"/etc/passwd"', '""', "null", "true", "[]", "{}", "[[[[", "0.5", '"\\ud800"', '{"a": 1}', "-0", "[null]"),
+    *("nan", "inf", "-inf", "1e999", "-1", "0", "1e-320", "9" * 20, "9" * 5000, "x", "../..", "/etc", "~", "-0", "0.5"),
+    *('"../x"', '"/etc/passwd"', '""', "null", "true", "[]", "{}", "[[[[", '"\\ud800"', '{"a": 1}', "[null]", "'"),
 )
 TEXTS = (".json", ".txt", ".tsv", ".toml", ".sha256")
 Edit = Callable[[bytearray], None]
@@ -115,10 +115,11 @@ def test_a_damaged_file_is_one_clear_line(name: str, tmp_path_factory: pytest.Te
 
 
 def _read(name: str, path: Path) -> None:
+    message = ""
     with bounded():
         try:
             KINDS[name].read(path)
         except UserError as error:
-            assert not KINDS[name].spared, error
-            assert "\n" not in str(error)
-            assert len(str(error)) < 2000
+            message = str(error)
+    assert "\n" not in message and len(message) < 2000
+    assert not (message and KINDS[name].spared)

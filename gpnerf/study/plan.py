@@ -77,7 +77,7 @@ def load_study(path: Path) -> Study:
     if repeated or not rows or values["rate_periods"] < 1:
         fault = f"{repeated[0]!r} more than once" if repeated else f"{len(rows)} and {values['rate_periods']}"
         raise UserError(f"{path}: expected rows of different names and rate_periods of at least 1, found {fault}")
-    return Study(path.stem, values["config"], tuple(shlex.split(values["flags"])), values["rate_periods"], rows)
+    return Study(path.stem, values["config"], _split(values["flags"], str(path)), values["rate_periods"], rows)
 
 
 def plan_runs(study: Study, root: Path, seeds: Sequence[int], steps: int, more: Sequence[str] = ()) -> list[Run]:
@@ -101,7 +101,15 @@ def _row(content: Any, where: str) -> Row:
     values = _checked(content, _ROW_KEYS, where)
     if not values["name"].replace("_", "").replace("-", "").isalnum():
         raise UserError(f"{where}: expected a name of letters, digits, _ and -, found {values['name']!r}")
-    return Row(values["name"], values["title"], tuple(shlex.split(values["flags"])))
+    return Row(values["name"], values["title"], _split(values["flags"], where))
+
+
+def _split(flags: str, where: str) -> tuple[str, ...]:
+    """The words of a command line."""
+    try:
+        return tuple(shlex.split(flags))
+    except ValueError as error:
+        raise UserError(f"{where}: expected flags as on a command line, found {flags!r} ({error}); mend it") from error
 
 
 def _checked(content: Any, keys: Mapping[str, type], where: str) -> dict[str, Any]:
