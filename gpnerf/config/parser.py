@@ -4,6 +4,7 @@ import difflib
 import io
 import logging
 import re
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import Field
 from pathlib import Path
@@ -65,6 +66,8 @@ class _Parser(configargparse.ArgumentParser):
         return stream
 
     def error(self, message: str) -> NoReturn:
+        if isinstance(fault := sys.exception(), UserError):
+            raise fault  # of the file that is being opened, which the message would only name once more
         flag = re.search(r"argument [^:]*--(\w+)", message)
         raise UserError(f"{self.source(flag[1])}: {message}" if flag else message)
 
