@@ -18,6 +18,7 @@ LABEL_TABLE = "scannetv2-labels.combined.tsv"
 # Label files have 8 or 16 bits, so that a table over all their ids is small.
 _RAW_IDS = 2**16
 _UNKNOWN = -1
+_LARGEST_ID = 2**31  # of a label table
 
 # nyu40 id -> class, in the order of the 20 training ids of the ScanNet benchmark.
 _SCANNET_CLASSES = {
@@ -136,7 +137,10 @@ def _read_table(table: Path) -> dict[int, int]:
 
 def _parse_row(table: Path, line: int, row: dict[str, str]) -> tuple[int, int]:
     try:
-        return int(row["id"]), int(row["nyu40id"])
+        raw, nyu40 = int(row["id"]), int(row["nyu40id"])
+        if max(abs(raw), abs(nyu40)) > _LARGEST_ID:
+            raise ValueError("ids are small")
+        return raw, nyu40
     except (TypeError, ValueError) as error:
         found = {key: row[key] for key in ("id", "nyu40id")}
         raise UserError(f"{table}, line {line}: expected whole numbers, found {found}; get the table anew") from error

@@ -9,7 +9,7 @@ from gpnerf.errors import UserError
 from gpnerf.storage import require_file
 
 # What Pillow, and imageio around it, raise for a damaged file or for one that states an impossible size.
-UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
+UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, MemoryError, Image.DecompressionBombError)
 # A file of a few kilobytes can state 65500x65500, 12 gigabytes; the largest cameras have 102 million pixels.
 _MOST_PIXELS = 2**27
 _REMEDY = "restore it or remove the frame"
