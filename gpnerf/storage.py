@@ -35,6 +35,12 @@ def require_file(path: Path, expected: str, remedy: str) -> None:
         raise UserError(f"{path}: expected {expected}, found {found}; {remedy}")
 
 
+def require_no_pipe(path: Path) -> None:
+    """Raise `UserError` where a pipe has the name of a file that is added to: to open it would wait for ever."""
+    if path.is_fifo() or path.is_socket():
+        raise UserError(f"{path}: expected a regular file or none, found a pipe or socket; delete it")
+
+
 def is_there(path: Path) -> bool:
     """Whether anything has this name, also where the system refuses to look (a name beyond its limits, no rights)."""
     try:

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import struct
 import sys
 import zlib
@@ -147,6 +148,18 @@ def test_a_file_named_out(
     monkeypatch.setattr(sys, "argv", ["train_gpnerf.py", *flags(tmp_path, "--expname", "mine", *split)])
     assert "out/mine" in error_of(train_gpnerf.main, capsys)
     assert (tmp_path / "out").is_file()
+
+
+@pytest.mark.usefixtures("tiny_setting")
+@pytest.mark.parametrize("name", ["args.txt", "losses.jsonl", "log.txt"])
+def test_a_pipe_in_the_folder_of_a_run(
+    root: Path, name: str, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "out/mine").mkdir()
+    os.mkfifo(root / "out/mine" / name)
+    monkeypatch.setattr(sys, "argv", ["train_gpnerf.py", *flags(root, "--expname", "mine")])
+    with bounded(more=2**33):
+        assert f"out/mine/{name}: expected a regular file" in error_of(train_gpnerf.main, capsys)
 
 
 @pytest.mark.parametrize("length", [300, 5000])

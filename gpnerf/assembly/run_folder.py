@@ -9,6 +9,7 @@ from gpnerf.checkpoint import newest_checkpoint
 from gpnerf.config import Config, differences, parse
 from gpnerf.distributed import Context
 from gpnerf.errors import UserError
+from gpnerf.storage import require_no_pipe
 
 _log = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ def write_config(config: Config, folder: Path, context: Context) -> None:
     beside = folder / ".config.txt.tmp"
     beside.write_text(config.to_text(), encoding="utf-8")
     beside.replace(folder / "config.txt")
+    require_no_pipe(folder / "args.txt")
     with (folder / "args.txt").open("a", encoding="utf-8") as file:
         file.write(shlex.join(sys.argv) + "\n")
 
