@@ -32,7 +32,8 @@ def test_exported_weights_are_the_same_weights(tmp_path: Path, released: bool, c
     source, target = tmp_path / "model_000003.pth", tmp_path / "weights.pth"
     before = model(seed=1, **changes)
     save_checkpoint(
-        source, {"model": before.state_dict(), "step": 3, "optimizer": {"state": {}}, "rng": torch.zeros(9)}
+        source,
+        {"model": before.state_dict(), "step": 3, "optimizer": {"state": {}}, "rng": torch.zeros(9, dtype=torch.uint8)},
     )
     export_weights(source, target, released)
     content = torch.load(target, weights_only=True)
