@@ -171,6 +171,7 @@ def first_moment(change: Callable[[torch.Tensor], torch.Tensor]) -> Damage:
         (put("consumed", [1, "x"]), "consumed"),
         (put("class_counts", torch.zeros(5, dtype=torch.int64)), "5 classes"),
         (put("refused", -1), "refused"),
+        (put("data_sha256", 7), "data_sha256"),
     ],
 )
 def test_a_broken_state_of_training_is_not_continued(tmp_path: Path, damage: Damage, words: str) -> None:

@@ -38,7 +38,8 @@ def require_contents(content: Any, path: Path) -> dict[str, Any]:
         for name in MODULES & content.keys():
             _require_weights(content[name], f"{name}.", path, largest)
         return content
-    for name, (expected, fits) in _ENTRIES.items():
+    checksums = dict.fromkeys((name for name in content if name.endswith("_sha256")), _CHECKSUM)
+    for name, (expected, fits) in (_ENTRIES | checksums).items():
         if name in content and not fits(content[name]):
             raise UserError(f"{path}: expected {expected} as '{name}', found {_short(content[name])}; {_REMEDY}")
     if "model" in content:
@@ -168,9 +169,8 @@ _ENTRIES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "rng": ("the state of a random number generator", _is_bytes),
     "consumed": ("whole numbers", lambda value: _is_whole(value) or _all(value, _is_whole)),
     "refused": ("a whole number", _is_whole),
-    "data_sha256": ("a checksum", _is_text),
-    "start_sha256": ("a checksum", _is_text),
 }
+_CHECKSUM: tuple[str, Callable[[Any], bool]] = ("a checksum", _is_text)
 
 
 def _kind(tensor: Tensor) -> str:
