@@ -27,5 +27,10 @@ def main() -> None:
     run.context.shutdown()
 
 
-if __name__ == "__main__":
+def command() -> None:
+    """What `gpnerf-eval` does where the package is installed."""
     run_script(main)
+
+
+if __name__ == "__main__":
+    command()

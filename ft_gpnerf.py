@@ -30,5 +30,10 @@ def main() -> None:
     run.context.shutdown()
 
 
-if __name__ == "__main__":
+def command() -> None:
+    """What `gpnerf-finetune` does where the package is installed."""
     run_script(main)
+
+
+if __name__ == "__main__":
+    command()

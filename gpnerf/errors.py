@@ -13,6 +13,12 @@ from typing import NoReturn
 
 _FAILED = 2
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+# What a user's files and folders may be: read-only, of somebody else, a file where a folder should be, a name too long.
+_PLACES = (
+    *(errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST),
+    *(errno.ENAMETOOLONG, errno.ELOOP),
+)
+_HEAD, _TAIL = 1200, 300  # characters of a message that would be longer
 # What schedulers and launchers send before they kill, what Ctrl-C sends, and what a closed terminal sends.
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _STOPPED = 128  # added to a signal's number: the exit code by which shells know it
@@ -37,7 +43,15 @@ _log = logging.getLogger(__name__)
 
 
 class UserError(Exception):
-    """Bad input: the message names the file (and frame), what was expected, what was found and what to do."""
+    """Bad input: the message names the file (and frame), what was expected, what was found and what to do.
+
+    It is one line, whatever of a file or of another library's error became part of it.
+    """
+
+    def __init__(self, message: str) -> None:
+        line = " ".join(message.split())
+        most = _HEAD + _TAIL
+        super().__init__(line if len(line) <= most else f"{line[:_HEAD]} ... {line[-_TAIL:]}")
 
 
 class Stopped(BaseException):
@@ -83,8 +97,9 @@ class StopSignals:
 def run_script(main: Callable[[], None]) -> None:
     """Run an entry script's `main`; what the user can mend ends it with one line on stderr and exit code 2.
 
-    That is a `UserError`, a full disk, and what ends the exchange with the other processes of the run. SIGTERM, SIGINT
-    and SIGHUP (which `nohup` keeps away) end it with a line that says how to go on and exit code 128 + their number.
+    That is a `UserError`, a full disk, a place that cannot be used, and what ends the exchange with the other processes
+    of the run. SIGTERM, SIGINT and SIGHUP (which `nohup` keeps away) end it with a line that says how to go on and exit
+    code 128 + their number.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname).1s %(message)s", datefmt="%H:%M:%S")
     heeded = _heeded()
@@ -99,9 +114,12 @@ def run_script(main: Callable[[], None]) -> None:
             _fail(str(error))
         except OSError as error:
             # Any of the many small writes of a run may be the one that the disk has no room for.
-            if error.errno not in _DISK_FULL:
+            if error.errno in _DISK_FULL:
+                name = error.filename or "a file of this run"
+                _fail(f"{name}: cannot be written ({error.strerror}); free some space")
+            if error.errno not in _PLACES or error.filename is None:
                 raise
-            _fail(f"{error.filename or 'a file of this run'}: cannot be written ({error.strerror}); free some space")
+            _fail(f"{error.filename}: cannot be read or written ({error.strerror}); choose another place or name")
         except RuntimeError as error:
             if not _EXCHANGE.search(str(error)):
                 raise

@@ -37,6 +37,20 @@ def require_file(path: Path, expected: str, remedy: str) -> None:
         raise UserError(f"{path}: expected {expected}, found {found}; {remedy}")
 
 
+def require_no_pipe(path: Path) -> None:
+    """Raise `UserError` where a pipe has the name of a file that is added to: to open it would wait for ever."""
+    if path.is_fifo() or path.is_socket():
+        raise UserError(f"{path}: expected a regular file or none, found a pipe or socket; delete it")
+
+
+def is_there(path: Path) -> bool:
+    """Whether anything has this name, also where the system refuses to look (a name beyond its limits, no rights)."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
 def read_bytes(path: Path, expected: str, remedy: str) -> bytes:
     """The content of a regular file; the arguments and the error are those of `require_file`."""
     require_file(path, expected, remedy)
@@ -52,6 +66,17 @@ def read_text(path: Path, expected: str, remedy: str) -> str:
         return read_bytes(path, expected, remedy).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: expected {expected}, found a file that is not UTF-8 text; {remedy}") from error
+
+
+def read_json(path: Path, expected: str, remedy: str) -> dict[str, Any]:
+    """The JSON object in a file; errors as in `read_text`, also for another form."""
+    try:
+        content = json.loads(read_text(path, expected, remedy))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: expected {expected} (JSON), found a mistake ({error}); {remedy}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: expected {expected} (a JSON object), found {type(content).__name__}; {remedy}")
+    return content
 
 
 def write_whole(path: Path, content: str | bytes) -> None:

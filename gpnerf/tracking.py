@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from gpnerf.errors import UserError
-from gpnerf.storage import write_whole
+from gpnerf.storage import require_no_pipe, write_whole
 
 _PACKAGE_LOGGER = logging.getLogger("gpnerf")
 
@@ -46,6 +46,7 @@ class _RunLog(MemoryHandler):
         if self.target is not None:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
+        require_no_pipe(path)
         file = _File(path, encoding="utf-8")
         file.setFormatter(logging.Formatter("%(asctime)s %(levelname).1s %(message)s"))
         self.setTarget(file)
@@ -85,6 +86,7 @@ class Tracker:
 
         folder.mkdir(parents=True, exist_ok=True)
         self._scalars_path = folder / "losses.jsonl"
+        require_no_pipe(self._scalars_path)
         _drop_beyond(self._scalars_path, step)
         self._scalars_file = self._scalars_path.open("a", encoding="utf-8")
         self._board = SummaryWriter(str(folder), purge_step=step + 1)

@@ -52,7 +52,8 @@ def test_a_renderer_of_another_depth_is_refused(stored: int, built: int, release
 
 
 def test_gnt_weights_without_semantic_layers_are_welcome() -> None:
-    content = {"net_coarse": to_released(model(seed=1).state_dict())["net_coarse"]}
+    released = to_released(model(seed=1).state_dict())
+    content = {part: released[part] for part in ("net_coarse", "feature_net")}
     content["net_coarse"] = {k: v for k, v in content["net_coarse"].items() if not k.startswith("semantic")}
     target = model(seed=2)
     load_weights(target, content, Path("gnt.pth"))

@@ -21,7 +21,7 @@ from gpnerf.checkpoint import (
     newest_checkpoint,
     save_checkpoint,
 )
-from gpnerf.checkpoint.released import from_released, to_released
+from gpnerf.checkpoint.released import from_released, released_name, to_released
 from gpnerf.errors import UserError
 
 Shapes = dict[str, dict[str, tuple[int, ...]]]
@@ -118,8 +118,11 @@ def test_a_released_file_loads_and_the_log_tells_the_rest(
 ) -> None:
     source, target = model(seed=1), model(seed=2)
     checkpoint = to_released(source.state_dict())
-    kept = target.state_dict()["fpn.lateral.0.bias"].clone()
-    del checkpoint["feature_fpn"]["lateral_convs.0.conv.bias"]
+    before = {name: tensor.clone() for name, tensor in target.state_dict().items()}
+    lacking = [name for name in sorted(before) if name.startswith(("fpn.", "head.")) or "adaptor" in name]  # as GNT's
+    for name in lacking:
+        part, theirs = released_name(name)
+        del checkpoint[part][theirs]
     checkpoint["net_coarse"]["semantic_fc.bias"] = torch.zeros(4)
     prefixed: dict[str, Any] = {
         part: {prefix + name: tensor for name, tensor in state.items()} for part, state in checkpoint.items()
@@ -130,12 +133,12 @@ def test_a_released_file_loads_and_the_log_tells_the_rest(
         load_weights(target, load_checkpoint(path), path)
     loaded = target.state_dict()
     for name, tensor in source.state_dict().items():
-        assert torch.equal(loaded[name], kept if name == "fpn.lateral.0.bias" else tensor)
-    count = len(loaded) - 1
+        assert torch.equal(loaded[name], before[name] if name in lacking else tensor)
+    count = len(loaded) - len(lacking)
     lines = [record.getMessage() for record in caplog.records]
     assert lines == [
-        f"{path}: {count} tensors loaded, 1 missing, 1 unused",
-        f"{path}: missing (kept at their initial values): fpn.lateral.0.bias",
+        f"{path}: {count} tensors loaded, {len(lacking)} missing, 1 unused",
+        f"{path}: missing (kept at their initial values): {', '.join(lacking)}",
         f"{path}: unused: net_coarse.semantic_fc.bias",
     ]
 

@@ -106,7 +106,7 @@ def test_an_unknown_label_id_is_told_once_and_counts_as_no_class(
 def test_label_table_faults(tmp_path: Path) -> None:
     folder = write_scannet(tmp_path / "data" / "scannet" / "scene0000_00", frames=12)
     table = folder.parent / "scannetv2-labels.combined.tsv"
-    assert "label table is missing" in message_of(tmp_path, "scannet", folder.name)
+    assert "expected the label table" in message_of(tmp_path, "scannet", folder.name)
     table.write_text("id,nyu40id\n1,1\n")
     assert "tab-separated columns" in message_of(tmp_path, "scannet", folder.name)
     table.write_text("id\tnyu40id\n1\t1\n2\tchair\n")

@@ -78,7 +78,7 @@ def test_ckpt_path_wins_over_the_run_folder(root: Path) -> None:
     assert evaluation(root, "--ckpt_path", start).settings.checkpoint["path"] == str(start)
     assert evaluation(root).settings.checkpoint["step"] == 6
     for name in ("gpnerf", "absent"):
-        with pytest.raises(UserError, match=r"nowhere.pth: no such checkpoint"):
+        with pytest.raises(UserError, match=r"nowhere.pth: expected a checkpoint, found no such file"):
             evaluation(root, "--expname", name, "--ckpt_path", root / "nowhere.pth")
     with pytest.raises(UserError, match=r"out/absent: no checkpoint to evaluate.*--ckpt_path"):
         evaluation(root, "--expname", "absent")

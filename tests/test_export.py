@@ -32,7 +32,8 @@ def test_exported_weights_are_the_same_weights(tmp_path: Path, released: bool, c
     source, target = tmp_path / "model_000003.pth", tmp_path / "weights.pth"
     before = model(seed=1, **changes)
     save_checkpoint(
-        source, {"model": before.state_dict(), "step": 3, "optimizer": {"state": {}}, "rng": torch.zeros(9)}
+        source,
+        {"model": before.state_dict(), "step": 3, "optimizer": {"state": {}}, "rng": torch.zeros(9, dtype=torch.uint8)},
     )
     export_weights(source, target, released)
     content = torch.load(target, weights_only=True)
@@ -91,7 +92,7 @@ def test_the_export_script_ends_with_one_line_and_code_2(
         export(monkeypatch, "--ckpt_path", tmp_path / "none.pth", "--out", tmp_path / "out.pth")
     assert ended.value.code == 2
     assert capsys.readouterr().err.strip().splitlines() == [
-        f"error: {tmp_path}/none.pth: no such checkpoint; check --ckpt_path"
+        f"error: {tmp_path}/none.pth: expected a checkpoint, found no such file; check --ckpt_path"
     ]
 
 

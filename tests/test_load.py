@@ -198,7 +198,7 @@ def test_checkpoints_that_cannot_be_loaded(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=re.escape(part)) as error:
             gpnerf.load(path, "cpu")
         assert str(error.value).startswith(str(path)) and "\n" not in str(error.value)
-    with pytest.raises(UserError, match="no such checkpoint"):
+    with pytest.raises(UserError, match="no such file"):
         gpnerf.load(tmp_path / "missing.pth")
     with pytest.raises(UserError, match="device: expected one of auto, cpu, cuda, found 'tpu'"):
         gpnerf.load(tmp_path / "released.pth", device="tpu")

@@ -123,7 +123,7 @@ def one_more_pose(folder: Path) -> None:
 FAULTS: list[tuple[Callable[[Path], object], list[str]]] = [
     (lambda folder: (folder / "rgb/rgb_1.png").unlink(), ["a pose for each picture, found 3 for 2"]),
     (one_more_pose, ["a pose for each picture, found 4 for 3"]),
-    (lambda folder: (folder / "traj_w_c.txt").write_bytes(b"\xff\xfe"), ["traj_w_c.txt", "no text"]),
+    (lambda folder: (folder / "traj_w_c.txt").write_bytes(b"\xff\xfe"), ["traj_w_c.txt", "not UTF-8"]),
     (lambda folder: (folder / "depth/depth_2.png").unlink(), ["depth_N.png for each of 3 frames, found 2"]),
     (lambda folder: shutil.rmtree(folder / "semantic_class"), ["semantic_class_N.png", "found 0", "semantic_nerf"]),
     (lambda folder: resize(folder / "depth/depth_1.png", 16, 12), ["depth_1.png", "expected 32x24", "found 16x12"]),

@@ -133,5 +133,5 @@ def test_the_configs_schedule_goes_on_from_where_the_checkpoints_was(root: Path)
 
 
 def test_missing_start_is_an_error(root: Path) -> None:
-    with pytest.raises(UserError, match=r"absent.pth: no such checkpoint; check --ckpt_path"):
+    with pytest.raises(UserError, match=r"absent.pth: expected a checkpoint, found no such file; check --ckpt_path"):
         training(root, "--expname", "from", "--ckpt_path", root / "absent.pth")

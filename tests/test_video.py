@@ -63,7 +63,7 @@ def test_frames_of_something_else_are_not_mixed_in(folder: FrameFolder) -> None:
     with pytest.raises(UserError, match="poses_sha256"):
         folder.claim({"scene": "a"}, nudged)
     (folder.path / "frames.json").write_text('{"scene": ')
-    with pytest.raises(UserError, match=r"cannot be read .* another --out"):
+    with pytest.raises(UserError, match=r"found a mistake .* another --out"):
         folder.claim({"scene": "a"}, POSES)
 
 
@@ -88,7 +88,7 @@ def test_lines_that_are_no_pose_are_refused(tmp_path: Path, text: str, fault: st
     (tmp_path / "path.txt").write_text(text)
     with pytest.raises(UserError, match=rf"path.txt.*{fault}"):
         read_poses(tmp_path / "path.txt")
-    with pytest.raises(UserError, match=r"absent.txt: .*no such text file"):
+    with pytest.raises(UserError, match=r"absent.txt: .*no such file"):
         read_poses(tmp_path / "absent.txt")
 
 

@@ -241,7 +241,7 @@ def test_full_disk_keeps_the_old_file_and_says_so(tmp_path: Path, monkeypatch: p
 
 @pytest.mark.parametrize("read", [read_picture, read_depth, lambda path: read_labels(path, 20)])
 def test_unreadable_files_are_named(tmp_path: Path, read: Callable[[Path], object]) -> None:
-    with pytest.raises(UserError, match=r"gone\.png: .*found no file"):
+    with pytest.raises(UserError, match=r"gone\.png: .*found no such file"):
         read(tmp_path / "gone.png")
     (tmp_path / "bad.png").write_bytes(b"GIF89a")
     with pytest.raises(UserError, match=r"bad\.png: .*cannot be decoded"):

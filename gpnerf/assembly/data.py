@@ -20,10 +20,9 @@ from gpnerf.data.splits import read_split
 from gpnerf.distributed import Context
 from gpnerf.errors import UserError
 from gpnerf.evaluation import INSTANCE_SCORES, PANOPTIC_SCORES
+from gpnerf.shipped import CONFIGS
 from gpnerf.structures import Example, FrameFailure
 
-# Split and protocol files come with the program, wherever it is started from.
-CONFIGS = Path(__file__).parents[2] / "configs"
 _GIGABYTE = 10**9
 # Data sets whose flag is not train_<name> or val_<name>.
 _NAMES = {"instance_replica": "replica_dm", "posed_images": "posed_images"}

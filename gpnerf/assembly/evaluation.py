@@ -124,6 +124,9 @@ def assemble_evaluation(
         raise UserError(f"{folder}: no checkpoint to evaluate; name one with --ckpt_path or train with this --expname")
     content = load_checkpoint(path)
     require_task(config, content, path)
+    counts, classes = content.get("class_counts"), len(source.class_names)
+    if counts is not None and len(counts) != classes:
+        raise UserError(f"{path}: expected counts of {classes} classes, found {len(counts)}; name other weights")
     instances = scenes[0].instance_map
     if instances is not None:
         require_instances(content, scenes[0].name, instances, path)
@@ -139,7 +142,7 @@ def assemble_evaluation(
         scenes,
         folder / "eval" / source.protocol.name,
         describe_checkpoint(path, content.get("step"), context),
-        content.get("class_counts"),
+        counts,
     )
     return EvaluationRun(place(model, config, device), scenes, source, settings, context, device)
 

@@ -3,7 +3,7 @@
 import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from torch import nn
 from torch.optim import Adam
@@ -26,6 +26,10 @@ _LEVELS = 4
 # are sampled, which a trained network tolerates.
 _TRAINING_ONLY = ("dropout", "plain", "insert", "detach_reference", "compat", "recompute", "adaptor_identity")
 _SAMPLING = ("samples", "importance", "inverse")
+
+# No network that was ever trained is deeper or wider; building one that a damaged file describes could take for ever.
+_DEPTHS = ("trans_depth", "encoder_blocks")
+_DEEPEST, _WIDEST = 256, 4096
 
 _log = logging.getLogger(__name__)
 
@@ -94,7 +98,14 @@ class Architecture:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Architecture":
-        """From the plain values of `to_dict`."""
+        """From the plain values of `to_dict`.
+
+        Raises:
+            TypeError: a value is missing, unknown or none that a network can have.
+        """
+        for name, kind in get_type_hints(cls).items():
+            if name in values and not _can_be(values[name], kind, _DEEPEST if name in _DEPTHS else _WIDEST):
+                raise TypeError(f"{name} = {values[name]!r}"[:80])
         return cls(**{**values, "encoder_blocks": tuple(values["encoder_blocks"])})
 
     def require_same(self, content: dict[str, Any], path: Path) -> None:
@@ -159,6 +170,19 @@ class Architecture:
             adaptor_relu=self.adaptor_relu,
             adaptor_identity=self.adaptor_identity,
         )
+
+
+def _can_be(value: Any, kind: Any, largest: int) -> bool:
+    """Whether a value read from a file is of a field's type, and no number that would fill the memory."""
+    if get_origin(kind) is Literal:
+        return value in get_args(kind)
+    if get_origin(kind) is tuple:
+        kinds = get_args(kind)
+        listed = isinstance(value, list | tuple) and len(value) == len(kinds)
+        return listed and all(map(_can_be, value, kinds, [largest] * len(kinds)))
+    if kind is float:
+        return type(value) in (int, float) and 0 <= value <= 1
+    return type(value) is kind and 0 <= value <= largest
 
 
 def _same(found: Any, expected: Any) -> bool:

@@ -26,7 +26,8 @@ def load_novel_views(path: Path, device: str) -> NovelViews:
         model = Architecture.from_dict(content["architecture"]).build()
         names = tuple(content["class_names"])
         near, far = content["depth_range"]
-    except (KeyError, TypeError) as error:
+    # Sizes that contradict each other fail somewhere inside the networks.
+    except (KeyError, TypeError, ValueError, RuntimeError, ArithmeticError) as error:
         raise UserError(
             f"{path}: expected the model's sizes, class names and depth range, found another content ({error}); "
             "use a checkpoint that this version of train_gpnerf.py or scripts/export_weights.py wrote"

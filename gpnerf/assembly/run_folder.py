@@ -12,7 +12,7 @@ from gpnerf.config import Config, differences, parse
 from gpnerf.distributed import Context
 from gpnerf.errors import UserError
 from gpnerf.ownership import Ownership, own
-from gpnerf.storage import write_whole
+from gpnerf.storage import require_no_pipe, write_whole
 
 # What a training writes to its folder; checkpoints first, so that those that are there have their config beside them.
 _OF_TRAINING = ("model_*.pth", "validation", "events.out.tfevents.*", "losses.jsonl", "config.txt")
@@ -79,6 +79,7 @@ def write_config(config: Config, folder: Path, context: Context) -> None:
 
     def write() -> None:
         write_whole(folder / "config.txt", config.to_text())
+        require_no_pipe(folder / "args.txt")
         with (folder / "args.txt").open("a", encoding="utf-8") as file:
             file.write(shlex.join(sys.argv) + "\n")
 

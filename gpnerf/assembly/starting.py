@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from gpnerf.assembly.instances import require_task, start_instances
 from gpnerf.assembly.model import Architecture
@@ -61,8 +61,12 @@ def continue_run(state: TrainingState, path: Path, started_from: Mapping[str, st
                 "set it back, choose another --expname, or start afresh with --no_reload"
             )
     try:
+        classes = len(state.class_counts)
         state.restore(content, context)
-    except (KeyError, RuntimeError, ValueError) as error:
+        _require_moments(state)
+        if len(state.class_counts) != classes:
+            raise ValueError(f"counts of {len(state.class_counts)} classes for {classes}")
+    except (KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(
             f"{path}: expected a training checkpoint of this run, found another content ({reason}); "
@@ -135,11 +139,21 @@ def _cameras(examples: KeyedExamples) -> str:
     return digest({scene.name: cameras_digest(scene) for scene in examples.scenes})
 
 
+def _require_moments(state: TrainingState) -> None:
+    """Raise ValueError unless the optimiser's moments have the shapes of their weights: loading does not compare."""
+    for parameter, moments in state.optimizer.state.items():
+        for name, value in moments.items():
+            if isinstance(value, Tensor) and value.dim() and value.shape != parameter.shape:
+                found, expected = list(value.shape), list(parameter.shape)
+                raise ValueError(f"{name} of shape {found} for a weight of shape {expected}")
+
+
 def _load_optimizer(config: Config, state: TrainingState, content: dict[str, Any]) -> None:
     """The moments of a checkpoint's optimiser; the config's learning rates always win over the checkpoint's."""
     try:
         state.optimizer.load_state_dict(content)
-    except (ValueError, KeyError) as error:
+        _require_moments(state)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"{config.optim.ckpt_path}: its optimiser does not fit this model ({error}); start with --no_load_opt"
         ) from error

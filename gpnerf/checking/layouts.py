@@ -27,6 +27,7 @@ from gpnerf.data.scannet import read_intrinsics
 from gpnerf.data.scene import FrameCache
 from gpnerf.data.transforms import TRANSFORMS
 from gpnerf.errors import UserError
+from gpnerf.storage import require_file
 
 _Pose = Float[np.ndarray, "4 4"]
 _Read = TypeVar("_Read")
@@ -74,9 +75,8 @@ def record_replica(folder: Path, name: str) -> Recording:
     colour, numbers = find_series(folder / "rgb", "rgb_", (".png", ".jpg", ".jpeg"))
     size = first_image_size(colour, numbers)
     path = folder / "traj_w_c.txt"
-    if not path.is_file():
-        raise UserError(f"{path}: expected one pose of 16 numbers a line, found no such file; get the scene again")
-    lines = path.read_text(errors="replace").splitlines()
+    require_file(path, "one pose of 16 numbers a line", "get the scene again")
+    lines = path.read_text(errors="replace").splitlines()  # a line of other characters is that frame's fault only
 
     def pose(number: int) -> _Pose:
         where = f"{path}, line {number + 1} (pose of frame {number})"

@@ -11,7 +11,9 @@ from typing import Any
 
 import torch
 
+from gpnerf.checkpoint.contents import require_contents
 from gpnerf.errors import UserError
+from gpnerf.storage import require_file
 
 _log = logging.getLogger(__name__)
 
@@ -37,18 +39,19 @@ def newest_checkpoint(folder: Path) -> Path | None:
     Raises:
         UserError: there are checkpoints, and all are damaged.
     """
-    paths = _by_step(folder)
-    for path in reversed(paths.values()):
+    faults = []
+    for path in reversed(_by_step(folder).values()):
         try:
             load_checkpoint(path)
         except UserError as error:
+            faults.append(str(error))
             _log.warning("passed over: %s", error)
         else:
             return path
-    if paths:
+    if faults:
         raise UserError(
-            f"{folder}: expected a whole checkpoint, found {len(paths)} damaged ones; "
-            "restore one, or start afresh with --no_reload"
+            f"{folder}: expected a whole checkpoint, found {len(faults)} damaged ones; "
+            f"restore one, or start afresh with --no_reload (the newest: {faults[0]})"
         )
     return None
 
@@ -99,10 +102,9 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint of this program, of the released GP-NeRF or of GNT (tensors and plain values only).
 
     Raises:
-        UserError: no such file, or not a whole checkpoint, or another content than was written.
+        UserError: no such file, or not a whole checkpoint, or another content than was written, or no weights.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such checkpoint; check --ckpt_path")
+    require_file(path, "a checkpoint", "check --ckpt_path")
     try:
         _refuse_damage(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
@@ -115,9 +117,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             f"{path}: not a complete checkpoint ({path.stat().st_size} bytes; {reason}); "
             "it may be truncated: copy it again or use an earlier one"
         ) from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: expected a dictionary of weights, found {type(content).__name__}")
-    return content
+    return require_contents(content, path)
 
 
 def _by_step(folder: Path) -> dict[int, Path]:

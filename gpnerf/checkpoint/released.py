@@ -58,6 +58,10 @@ _RENAMED = {
 }
 
 
+# What the parts of a released checkpoint are called.
+MODULES = frozenset(_MODULES.values())
+
+
 def released_name(name: str) -> tuple[str, str]:
     """(module key, parameter name) in a released checkpoint of one of our parameters."""
     prefix, module = next((p, m) for p, m in _MODULES.items() if name.startswith(p))
@@ -77,11 +81,10 @@ def from_released(checkpoint: dict, expected: State) -> tuple[State, list[str]]:
 
     Names may carry DistributedDataParallel's `module.` prefix.
     """
-    modules = set(_MODULES.values())
     available = {
         (module, key.removeprefix("module.")): tensor
         for module, state in checkpoint.items()
-        if module in modules
+        if module in MODULES
         for key, tensor in state.items()
     }
     wanted = {name: released_name(name) for name in expected}

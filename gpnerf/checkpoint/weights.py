@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ _log = logging.getLogger(__name__)
 
 # GNT's renderer has no semantic layers; everything else of a renderer must be there.
 _SEMANTIC_LAYER = re.compile(r"adaptor|\.label\.|semantic_fc")
+_ENCODER, _PYRAMID = "encoder.", "fpn."
+_NEW_LAYER = "instance_head.predictor."  # starts at random for every scene
 _RENDERERS = ("renderer.", "net_coarse.", "net_fine.")
 
 # Everything in a checkpoint that is not the state of its training.
@@ -46,6 +49,7 @@ def load_weights(model: nn.Module, content: dict[str, Any], path: Path) -> None:
         raise UserError(f"{path}: none of its weights fits this model; check the model flags")
     _refuse_other_shapes(found, expected, path)
     _refuse_other_depth(sorted(expected.keys() - found.keys()), unused, path)
+    _refuse_missing_part(expected.keys() - found.keys(), found.keys(), path)
     model.load_state_dict(found, strict=False)
     missing = sorted(expected.keys() - found.keys())
     _log.info("%s: %d tensors loaded, %d missing, %d unused", path, len(found), len(missing), len(unused))
@@ -74,6 +78,17 @@ def _refuse_other_depth(missing: list[str], unused: list[str], path: Path) -> No
         raise UserError(
             f"{path}: {fault}; its renderer is not the one that the flags describe ({len(lacking)} tensors lacking, "
             f"{len(left_over)} left over); set trans_depth and single_net as it was trained"
+        )
+
+
+def _refuse_missing_part(missing: Set[str], found: Set[str], path: Path) -> None:
+    """GNT's weights have no semantic part; those that have the pyramid have all of it, or it would start at random."""
+    semantic = any(name.startswith(_PYRAMID) for name in found)
+    lacking = sorted(name for name in missing if semantic or name.startswith(_ENCODER))
+    if lacking := [name for name in lacking if not name.startswith(_NEW_LAYER)]:
+        raise UserError(
+            f"{path}: expected the whole model, found no {lacking[0]} ({len(lacking)} such tensors); "
+            "use the complete checkpoint"
         )
 
 

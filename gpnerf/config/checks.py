@@ -10,6 +10,7 @@ from gpnerf.errors import UserError
 _INSTANCES_ONLY = "instance_replica"
 # One's own scenes: the same ones serve every purpose.
 _OWN = "posed_images"
+_LONGEST_NAME = 255  # bytes that a file system takes
 DATASETS = (
     *(f"{split}_{name}" for name in ("scannet", "replica", "rooms") for split in ("train", "val")),
     _INSTANCES_ONLY,
@@ -43,8 +44,10 @@ def _check_bounds(config: Config) -> None:
 
 def _check_run(config: Config) -> None:
     name = config.run.expname
-    if not name.strip("./") or name.startswith(("/", "~")) or ".." in name.split("/"):
+    if not name.strip("./") or name.startswith(("/", "~")) or ".." in name.split("/") or not name.isprintable():
         raise UserError(f"expname: expected the name of a folder inside out/, found {name!r}")
+    if max(len(part.encode(errors="surrogateescape")) for part in name.split("/")) > _LONGEST_NAME:
+        raise UserError(f"expname: expected names of at most {_LONGEST_NAME} bytes, found {name[:40]!r}...")
     if config.run.task != "semantic" and config.model.semantic_model != "fpn":
         raise UserError(f"task {config.run.task}: expected semantic_model fpn, found fc, which knows classes only")
 

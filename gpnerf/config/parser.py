@@ -4,6 +4,7 @@ import difflib
 import io
 import logging
 import re
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import Field
 from pathlib import Path
@@ -15,6 +16,8 @@ import configargparse
 from gpnerf.config.checks import check
 from gpnerf.config.config import Config, groups, options
 from gpnerf.errors import UserError
+from gpnerf.shipped import find_config
+from gpnerf.storage import read_text
 
 logger = logging.getLogger(__name__)
 
@@ -57,11 +60,14 @@ class _Parser(configargparse.ArgumentParser):
 
     def _open(self, path: str) -> io.StringIO:
         """Read at once, so that a file that is no text is reported by its name."""
-        stream = io.StringIO(Path(path).read_text(encoding="utf-8"))
+        file = find_config(Path(path))
+        stream = io.StringIO(read_text(file, "a config of `key = value` lines", "name an existing one with --config"))
         self.opened = stream.name = path  # type: ignore[attr-defined]
         return stream
 
     def error(self, message: str) -> NoReturn:
+        if isinstance(fault := sys.exception(), UserError):
+            raise fault  # of the file that is being opened, which the message would only name once more
         flag = re.search(r"argument [^:]*--(\w+)", message)
         raise UserError(f"{self.source(flag[1])}: {message}" if flag else message)
 

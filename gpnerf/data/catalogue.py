@@ -1,5 +1,6 @@
 """From a data set's name and scene names to opened scenes, with errors that say how to get what is missing."""
 
+import os
 import re
 import shlex
 from collections.abc import Iterable, Sequence
@@ -36,6 +37,14 @@ _HOW_TO_GET = {
     "replica_dm": "get Replica as DM-NeRF prepares it (https://github.com/vLAR-group/DM-NeRF) there",
     "posed_images": "put photographs there whose poses COLMAP or nerfstudio's ns-process-data has found",
 }
+_EXAMPLES = {
+    "scannet": "scene0000_00",
+    "replica": "office_0",
+    "replica_dm": "office_0",
+    "rooms": "room_0000",
+    "posed_images": "kitchen",
+}
+_LONGEST_NAME, _SHOWN = 255, 60  # bytes that a file system takes, characters that a message shows
 _ROOM = re.compile(r"room_(\d{4,})")
 _SCENE_LISTS = ("scenes", "validation_scenes", "train_scenes")
 
@@ -56,6 +65,8 @@ def open_scenes(
     folder there is a scene.
     """
     folder = rootdir / "data" / _FOLDERS[protocol.dataset]
+    for name in names:
+        _require_name(name, protocol.dataset)
     names = names or _every_scene(folder, protocol.dataset)
     if absent := [name for name in names if not (folder / name).is_dir()]:
         place, found = folder, "no such folder"
@@ -71,6 +82,17 @@ def open_scenes(
         if name not in opened:
             opened[name] = _open(path, name, protocol, cache, opened.values(), folder / LABEL_TABLE)
     return [opened[name] for name, _ in places]
+
+
+def _require_name(name: str, dataset: str) -> None:
+    """Refuse what would lead out of the data set's folder, or out of the run's, which has a folder of this name too."""
+    parts = name.split("/")
+    plain = name.isprintable() and not {"", ".", ".."} & set(parts) and not name.startswith(("~", "."))
+    if not plain or max(len(os.fsencode(part)) for part in parts) > _LONGEST_NAME:
+        raise UserError(
+            f"scene {name[:_SHOWN]!r}: expected the name of a folder of the data set, such as "
+            f"{_EXAMPLES[dataset]}, found a name that leads elsewhere or is none; mend it where scenes are named"
+        )
 
 
 def scene_folder(rootdir: Path, dataset: str, name: str) -> Path:

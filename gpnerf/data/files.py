@@ -17,6 +17,7 @@ from gpnerf.data.file_names import frames_by_name
 from gpnerf.data.images import PictureHeader, read_header
 from gpnerf.data.picture_notes import note_pictures, read_headers
 from gpnerf.errors import UserError
+from gpnerf.storage import read_text
 
 logger = logging.getLogger(__name__)
 
@@ -141,11 +142,7 @@ def _number(word: str) -> float:
 
 def read_matrix(path: Path, what: str) -> Float[np.ndarray, "4 4"]:
     """A text file of 16 numbers, row by row; inf and NaN are passed on."""
-    try:
-        text = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        found = "no such file" if not path.exists() else "a file that is no text"
-        raise UserError(f"{path}: expected {what} (16 numbers), found {found}; export the scene again") from error
+    text = read_text(path, f"{what} (16 numbers)", "export the scene again")
     return parse_numbers(text, 16, f"{path}: {what}").reshape(4, 4)
 
 

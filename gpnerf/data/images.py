@@ -17,8 +17,10 @@ from gpnerf.errors import UserError
 from gpnerf.storage import read_bytes, require_file
 
 # What Pillow, imageio around it and OpenCV raise for a damaged file or for one that states an impossible size.
-_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError, cv2.error)
+_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, MemoryError, cv2.error)
 _REMEDY = "restore it or remove the frame"
+# A file of a few kilobytes can state 65500x65500, 12 gigabytes; the largest cameras have 102 million pixels.
+_MOST_PIXELS = 2**27
 _RGB = "an RGB image"
 _UPRIGHT = 1  # EXIF's orientation of a picture that is shown as it is stored
 
@@ -47,9 +49,12 @@ def read_header(path: Path) -> PictureHeader:
     require_file(path, "an image", _REMEDY)
     try:
         with Image.open(path) as image:
+            _refuse_huge(path, image.width, image.height)
             has_exif = image.format == "JPEG" or "exif" in image.info  # elsewhere a search would decode the picture
             turned = has_exif and image.getexif().get(ExifTags.Base.Orientation, _UPRIGHT) != _UPRIGHT
             return PictureHeader((image.height, image.width), _has_alpha(image), turned)
+    except Image.DecompressionBombError as error:
+        raise _too_large(path, str(error)) from error
     except _UNREADABLE as error:
         raise _unreadable(path, "an image", error) from error
 
@@ -69,6 +74,7 @@ def decode_colour(path: Path) -> UInt8[np.ndarray, "height width 3"]:
         UserError: there is no such file, it is damaged, or its values are no colours.
     """
     content = read_bytes(path, _RGB, _REMEDY)
+    read_header(path)  # its size, before anything of that size is made
     try:
         return decode_jpeg(content) if is_jpeg(content) else _decode_others(path, content)
     except _UNREADABLE as error:
@@ -79,6 +85,7 @@ def decode_map(path: Path) -> Shaped[np.ndarray, "height width"]:
     """A single-channel image of unsigned integers (depth in millimetres, raw label or instance ids)."""
     expected = "a single-channel image"
     require_file(path, expected, _REMEDY)
+    read_header(path)
     try:
         image = iio.imread(path)
     except _UNREADABLE as error:
@@ -153,6 +160,15 @@ def _on_white(image: Image.Image) -> Image.Image:
 
 def _has_alpha(image: Image.Image) -> bool:
     return image.mode in _WITH_ALPHA or "transparency" in image.info
+
+
+def _refuse_huge(path: Path, width: int, height: int) -> None:
+    if width * height > _MOST_PIXELS:
+        raise _too_large(path, f"{width}x{height} pixels")
+
+
+def _too_large(path: Path, found: str) -> UserError:
+    return UserError(f"{path}: expected a picture of at most {_MOST_PIXELS} pixels, found {found}; {_REMEDY}")
 
 
 def _unreadable(path: Path, expected: str, error: Exception) -> UserError:

@@ -7,6 +7,7 @@ from tqdm import tqdm
 
 from gpnerf.data.images import decode_map
 from gpnerf.errors import UserError
+from gpnerf.storage import read_text
 
 
 def label_digest(folder: Path) -> str:
@@ -24,13 +25,13 @@ def label_digest(folder: Path) -> str:
 
 def read_digests(path: Path) -> dict[str, str]:
     """Scene -> digest of a file with lines `digest  scene`, as `sha256sum` writes them."""
-    try:
-        words = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
-    except OSError as error:
-        raise UserError(f"{path}: expected a file of label digests, found no such file") from error
+    text = read_text(path, "a file of label digests", "take the shipped one")
+    words = [line.split() for line in text.splitlines()]
     for number, line in enumerate(words, start=1):
         if len(line) != 2:
             raise UserError(f"{path}, line {number}: expected `digest  scene`, found {' '.join(line)!r}; mend the file")
+    if not words:
+        raise UserError(f"{path}: expected lines `digest  scene`, found none; take the shipped file")
     return {scene: digest for digest, scene in words}
 
 

@@ -1,6 +1,7 @@
 """Class maps: raw label ids of a data set to training ids, with class names."""
 
 import csv
+import io
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import numpy as np
 from jaxtyping import Int, Int64
 
 from gpnerf.errors import UserError
+from gpnerf.storage import read_text
 
 logger = logging.getLogger(__name__)
 
@@ -126,17 +128,16 @@ def _label_map(source: str, ignore: int, mapping: Mapping[int, int], closed: boo
 
 
 def _read_table(table: Path) -> dict[int, int]:
-    if not table.is_file():
-        raise UserError(
-            f"{table}: the label table is missing; it comes with ScanNet (http://www.scan-net.org, 'label mappings') "
-            "and scripts/make_rooms.py writes one for rooms"
-        )
-    with table.open(encoding="utf-8-sig", newline="") as stream:
-        rows = csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)
+    origin = "it comes with ScanNet (http://www.scan-net.org, 'label mappings'); scripts/make_rooms.py writes one too"
+    stream = io.StringIO(read_text(table, "the label table", origin), newline="")
+    rows = csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)
+    try:
         missing = {"id", "nyu40id"} - set(rows.fieldnames or ())
         if missing:
             raise UserError(f"{table}: expected tab-separated columns 'id' and 'nyu40id', found {rows.fieldnames}")
         numbered = [_parse_row(table, rows.line_num, row) for row in rows]
+    except csv.Error as error:
+        raise UserError(f"{table}: expected tab-separated text, found a fault ({error}); get it anew") from error
     if empty := sum(None in pair for pair in numbered):
         logger.warning("%s: %d rows have an empty id or nyu40id; such ids count as no class", table, empty)
     return {raw: _NO_CLASS if nyu40 is None else nyu40 for raw, nyu40 in numbered if raw is not None}

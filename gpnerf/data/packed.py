@@ -30,6 +30,15 @@ def record_type(parts: Sequence[Part], height: int, width: int, whole_bytes: boo
     )
 
 
+def has_records(path: Path, kind: np.dtype, count: int) -> bool:
+    """Whether a file's header says that it holds `count` records of a type, and the file is as long as that."""
+    try:
+        records = np.load(path, mmap_mode="r")
+    except Exception:  # the header is a text in Python's own syntax, which can be wrong in any way
+        return False
+    return records.dtype == kind and records.shape == (count,)
+
+
 class PackedFrames:
     """The parts of a scene's frames, mapped into memory when the first is asked for; each is checked once.
 
@@ -40,6 +49,7 @@ class PackedFrames:
         self.path, self.parts = path, parts
         self._records: np.ndarray | None = None
         self._sound: dict[tuple[Part, int], bool] = {}
+        self._said = False
 
     def __reduce__(self) -> tuple[type, tuple[Path, tuple[Part, ...]]]:
         return type(self), (self.path, self.parts)
@@ -57,6 +67,10 @@ class PackedFrames:
         if not record[PRESENT][place]:
             return False
         sound = zlib.crc32(record[part]) == int(record[CHECKSUMS][place])
-        if not sound:
-            logger.warning("%s: %s of record %d is damaged, its file is read; pack again", self.path, part, index)
+        if not sound and not self._said:
+            self._said = True  # where the disk fails, thousands of others may follow
+            logger.warning(
+                "%s: %s of record %d is damaged: its file is read, as for every other damaged one; pack again",
+                *(self.path, part, index),
+            )
         return sound

@@ -12,11 +12,11 @@ import cv2
 import numpy as np
 
 from gpnerf.data.frames import PARTS, Part
-from gpnerf.data.packed import CHECKSUMS, PRESENT, PackedFrames, record_type
+from gpnerf.data.packed import CHECKSUMS, PRESENT, PackedFrames, has_records, record_type
 from gpnerf.data.scene import Scene
 from gpnerf.data.scene_digest import file_identities
 from gpnerf.errors import UserError
-from gpnerf.storage import digest, replaced, write_whole
+from gpnerf.storage import digest, read_json, replaced, write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -36,20 +36,23 @@ def find_packed(scene: Scene, folder: Path) -> PackedFrames | None:
     about = path.with_suffix(".json")
     if not about.is_file():
         return None
-    try:
-        found = json.loads(about.read_bytes())
-        expected = _description(scene, folder) | {"bytes": path.stat().st_size}
-        differing = [key for key in expected if found.get(key) != expected[key]]
-    except (OSError, ValueError, AttributeError) as error:
-        differing = [f"a file that cannot be read ({error})"]
-    if differing:
-        logger.warning(
-            "%s: packed from other files or settings (%s), the pictures are read; run scripts/pack_scenes.py again",
-            path,
-            ", ".join(differing),
-        )
+    fault = _fault(scene, folder, path, about)
+    if fault:
+        logger.warning("%s: %s, the pictures are read; run scripts/pack_scenes.py again", path, fault)
         return None
     return PackedFrames(path, _parts(scene))
+
+
+def _fault(scene: Scene, folder: Path, path: Path, about: Path) -> str | None:
+    """Why packed frames cannot serve."""
+    try:
+        found = read_json(about, "a description of packed frames", "pack again")
+        expected = _description(scene, folder) | {"bytes": path.stat().st_size}
+    except (OSError, UserError) as error:
+        return f"damaged ({error})"
+    if differing := [key for key in expected if found.get(key) != expected[key]]:
+        return f"packed from other files or settings ({', '.join(differing)})"
+    return None if has_records(path, _record_type(scene), len(scene)) else "damaged (its first bytes)"
 
 
 def packed_size(scene: Scene) -> int:

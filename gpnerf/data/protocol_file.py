@@ -10,6 +10,8 @@ from gpnerf.data.labels import CLASS_MAP_OF, CLASS_NAMES
 from gpnerf.data.protocol import DepthRanges, FrameRule, Protocol
 from gpnerf.data.splits import read_split, scene_name
 from gpnerf.errors import UserError
+from gpnerf.shipped import find_config
+from gpnerf.storage import is_there, read_text
 
 _CHOICES = {
     "dataset": tuple(CLASS_MAP_OF),
@@ -28,16 +30,15 @@ def load_protocol(spec: str, dataset: str, configs: Path) -> Protocol:
     for every scene there is. `depth_ranges` may be null where scenes tell their own.
     """
     named = spec in ("clean", "release")
-    path = configs / "protocols" / f"{dataset}_{spec}.json" if named else Path(spec)
+    path = configs / "protocols" / f"{dataset}_{spec}.json" if named else find_config(Path(spec))
     if named and not path.is_file():
         raise UserError(
             f"{path}: expected a protocol file, found none: '{spec}' is not defined for {dataset}; use --protocol clean"
         )
+    text = read_text(path, "a protocol (JSON)", "--protocol takes clean, release or such a file")
     try:
-        data = json.loads(path.read_text())
-    except OSError as error:
-        raise UserError(f"{path}: --protocol expects clean, release or a JSON file, found no such file") from error
-    except ValueError as error:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: expected JSON, found a mistake ({error}); mend the file") from error
     protocol = _protocol(data, path, configs)
     if protocol.dataset != dataset:
@@ -96,7 +97,7 @@ def _scenes(value: Any, path: Path, configs: Path) -> tuple[str, ...]:
     if not isinstance(value, str):
         return tuple(scene_name(line) for line in value)
     for split in (path.parent / value, configs / value):
-        if split.is_file():
+        if is_there(split):
             return read_split(split)
     raise UserError(
         f"{path}: expected the split file {value} in {path.parent} or {configs}, found none; mend the name, or list "

@@ -18,6 +18,7 @@ from gpnerf.data.files import (
 from gpnerf.data.labels import LabelMap
 from gpnerf.data.scene import FrameCache, ImageForm, Scene
 from gpnerf.errors import UserError
+from gpnerf.storage import read_text
 
 # The camera that rendered the data, at 640x480; the released program uses another one (two entries swapped, cy off).
 _WIDTH, _HEIGHT = 640, 480
@@ -90,11 +91,7 @@ def require_shape(file_size: tuple[int, int], where: Path) -> None:
 
 
 def _trajectory_lines(path: Path, numbers: list[int]) -> list[str]:
-    try:
-        lines = path.read_text().rstrip().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        found = "a file that is no text" if path.is_file() else "no such file"
-        raise UserError(f"{path}: expected one pose of 16 numbers a line, found {found}; get it again") from error
+    lines = read_text(path, "one pose of 16 numbers a line", "get it again").rstrip().splitlines()
     if max(numbers) >= len(lines):
         raise UserError(
             f"{path}: expected a line for frame {max(numbers)}, found {len(lines)} lines; take the whole file"

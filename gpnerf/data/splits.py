@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from gpnerf.errors import UserError
+from gpnerf.shipped import find_config
+from gpnerf.storage import read_text
 
 _DATASET_FOLDERS = {"scannet", "replica", "replica_dm", "rooms", "posed_images"}
 # Old split files end their lines with the folder that the released program's preparation made.
@@ -15,13 +17,11 @@ def read_split(path: Path) -> tuple[str, ...]:
     A line is `scene0160_00`, `scannet/scene0160_00` or `scannet/scene0160_00/black_320` (for Replica `office_0`, or
     one sequence of it: `office_0/Sequence_2`).
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise UserError(
-            f"{path}: expected a split file (one scene a line, such as scene0160_00), found no such file; "
-            "name an existing one with --train_set_list or --val_set_list, the shipped ones are in configs/"
-        ) from error
+    lines = read_text(
+        find_config(path),
+        "a split file (one scene a line, such as scene0160_00)",
+        "name an existing one with --train_set_list or --val_set_list, the shipped ones are in configs/",
+    ).splitlines()
     scenes = [scene for line in lines if (scene := scene_name(line.split("#")[0]))]
     repeated = sorted({scene for scene in scenes if scenes.count(scene) > 1})
     if repeated or not scenes:

@@ -1,6 +1,5 @@
 """Results of scenes that were evaluated one by one, each with weights of its own, as one table."""
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +7,11 @@ from typing import Any
 
 import torch
 
+from gpnerf.errors import UserError
 from gpnerf.evaluation.results import SCENE_SCORES, assemble, environment
+from gpnerf.storage import read_json
+
+_RESULT = "the result of an evaluation"
 
 
 def join_scenes(
@@ -48,10 +51,11 @@ def join_scenes(
 def read_result(folder: Path, inputs: str) -> dict[str, Any] | None:
     """The result in a folder if it was made from these very `inputs` (see `EvaluationSettings`), else None."""
     try:
-        found = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # there is none, or a damaged one: it will be made
+        found = read_json(folder / "metrics.json", _RESULT, "delete it")
+    except UserError:  # there is none, or a damaged one: it will be made
         return None
-    return found if isinstance(found, dict) and found.get("inputs", {}).get("sha256") == inputs else None
+    made_from = found.get("inputs")  # which earlier versions did not note
+    return found if isinstance(made_from, dict) and made_from.get("sha256") == inputs else None
 
 
 def best_on_test(scene: str, last: dict[str, Any], validations: Path) -> dict[str, Any]:
@@ -59,7 +63,8 @@ def best_on_test(scene: str, last: dict[str, Any], validations: Path) -> dict[st
 
     What the released program reports. It chooses by the very images it is scored on, so it is no fair number.
     """
-    results = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(validations.glob("*/metrics.json"))]
+    paths = sorted(validations.glob("*/metrics.json"))
+    results = [read_json(path, _RESULT, "delete its folder") for path in paths]
 
     def made_from(result: dict[str, Any]) -> tuple[str, str | None]:
         return result["protocol"]["sha256"], result.get("inputs", {}).get("data_sha256")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path, PurePosixPath
 
 from gpnerf.errors import UserError
+from gpnerf.storage import require_file
 
 # The others of zip's ways to pack are unpacked without a limit, and nobody publishes in them.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -93,8 +94,7 @@ def extract(path: Path, target: Path, place: Callable[[str], PurePosixPath | Non
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
-    if not path.is_file():
-        raise UserError(f"{path}: expected a zip archive, found no such file; download it")
+    require_file(path, "a zip archive", "download it")
     try:
         with zipfile.ZipFile(path) as archive:
             yield archive

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gpnerf.errors import UserError
-from gpnerf.storage import write_whole
+from gpnerf.storage import read_json, write_whole
 
 _FILE = "prepared.json"
 
@@ -53,11 +53,11 @@ def check_record(folder: Path, options: Mapping[str, object], parts: Sequence[st
         UserError: there is none, it was made with other options or from other files, or files have gone since.
     """
     try:
-        found = json.loads((folder / _FILE).read_text())
+        found = read_json(folder / _FILE, "the record of a prepared scene", "remove the folder")
         record = Record.of(folder, options, parts, int(found["without_pose"]), str(found["pixels"]), sources)
         made_from = dict(found.get("sources", {}))  # which earlier versions did not note
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
-        raise _foreign(folder, f"no record of it in {_FILE}") from error
+    except (UserError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+        raise _foreign(folder, f"no record of it in {_FILE} ({error})") from error
     for part in ("options", "files"):
         if found.get(part) != getattr(record, part):
             raise _foreign(folder, f"{part} {found.get(part)} where {getattr(record, part)} were expected")

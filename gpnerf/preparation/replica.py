@@ -17,6 +17,7 @@ from gpnerf.ownership import made_whole
 from gpnerf.preparation.archives import extract
 from gpnerf.preparation.batch import Cells, until
 from gpnerf.preparation.downloads import TRAJECTORY, FoundSequence
+from gpnerf.storage import read_text
 
 _PARTS = ("rgb", "depth", "semantic_class", "semantic_instance")
 
@@ -119,7 +120,7 @@ def _wanted(name: str, inner: str) -> PurePosixPath | None:
 
 
 def _check_count(path: Path, scene: Scene) -> None:
-    poses = len(path.read_text().rstrip().splitlines())
+    poses = len(read_text(path, "a pose a line", "get it again").rstrip().splitlines())
     if scene.numbers.tolist() != list(range(poses)):
         raise UserError(
             f"{path}: expected a pose for each picture, found {poses} for {len(scene)}; get what is missing"

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from gpnerf.errors import UserError
+from gpnerf.shipped import find_config
+from gpnerf.storage import read_text
 
 _KEYS = {"config": str, "flags": str, "rate_periods": int, "row": list}
 _ROW_KEYS = {"name": str, "title": str, "flags": str}
@@ -63,11 +65,10 @@ class Run:
 
 def load_study(path: Path) -> Study:
     """Read a study from a TOML file (`configs/studies/` has one); the file's name is the study's."""
+    text = read_text(find_config(path), "a study file", "configs/studies/ has one")
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: expected a study file, found no such file; configs/studies/ has one") from error
-    except ValueError as error:
+        content = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: expected TOML, found a mistake ({error}); mend the file") from error
     values = _checked(content, _KEYS, str(path))
     rows = tuple(_row(value, f"{path}, row {place}") for place, value in enumerate(values["row"], start=1))
@@ -76,7 +77,7 @@ def load_study(path: Path) -> Study:
     if repeated or not rows or values["rate_periods"] < 1:
         fault = f"{repeated[0]!r} more than once" if repeated else f"{len(rows)} and {values['rate_periods']}"
         raise UserError(f"{path}: expected rows of different names and rate_periods of at least 1, found {fault}")
-    return Study(path.stem, values["config"], tuple(shlex.split(values["flags"])), values["rate_periods"], rows)
+    return Study(path.stem, values["config"], _split(values["flags"], str(path)), values["rate_periods"], rows)
 
 
 def plan_runs(study: Study, root: Path, seeds: Sequence[int], steps: int, more: Sequence[str] = ()) -> list[Run]:
@@ -100,7 +101,15 @@ def _row(content: Any, where: str) -> Row:
     values = _checked(content, _ROW_KEYS, where)
     if not values["name"].replace("_", "").replace("-", "").isalnum():
         raise UserError(f"{where}: expected a name of letters, digits, _ and -, found {values['name']!r}")
-    return Row(values["name"], values["title"], tuple(shlex.split(values["flags"])))
+    return Row(values["name"], values["title"], _split(values["flags"], where))
+
+
+def _split(flags: str, where: str) -> tuple[str, ...]:
+    """The words of a command line."""
+    try:
+        return tuple(shlex.split(flags))
+    except ValueError as error:
+        raise UserError(f"{where}: expected flags as on a command line, found {flags!r} ({error}); mend it") from error
 
 
 def _checked(content: Any, keys: Mapping[str, type], where: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from gpnerf.errors import UserError
-from gpnerf.storage import digest, read_text, strict_json, write_whole
+from gpnerf.storage import digest, read_json, strict_json, write_whole
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class FrameFolder:
         wanted = {**description, _POSES: digest(text.getvalue()), _DATA: data}
         wanted = json.loads(strict_json(wanted))  # as it will be read back
         said = self.path / "frames.json"
-        if said.is_file():
+        if said.exists():
             found = self._read(said)
             changed = found.get(_DATA) != data
             # The path may follow from the files.
@@ -71,14 +71,7 @@ class FrameFolder:
 
     def _read(self, said: Path) -> dict[str, Any]:
         remedy = f"delete {self.path} or choose another --out"
-        text = read_text(said, "the description of a video's frames", remedy)
-        try:
-            found = json.loads(text)
-        except ValueError as error:
-            raise UserError(f"{said}: cannot be read ({error}); {remedy}") from error
-        if not isinstance(found, dict):
-            raise UserError(f"{said}: expected names and values, found a {type(found).__name__}; {remedy}")
-        return found
+        return read_json(said, "the description of a video's frames", remedy)
 
     def _require_same(self, said: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
         for name, new in wanted.items():

@@ -12,6 +12,7 @@ from gpnerf.data.files import parse_numbers
 from gpnerf.data.protocol import indices_of
 from gpnerf.data.scene import Scene
 from gpnerf.errors import UserError
+from gpnerf.storage import read_text
 from gpnerf.trajectories import interpolate, orbit, spiral
 
 Trajectory = Literal["interpolate", "orbit", "spiral", "file"]
@@ -43,10 +44,7 @@ def read_poses(path: Path) -> Poses:
     Raises:
         UserError: no such file, or a line that is no pose.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: expected one pose of 16 numbers a line, found no such text file") from error
+    lines = read_text(path, "one pose of 16 numbers a line", "name a file of poses with --poses").splitlines()
     poses = [_parse(line, f"{path}, line {k}") for k, line in enumerate(lines, start=1) if line.strip()]
     if not poses:
         raise UserError(f"{path}: expected one pose of 16 numbers a line, found an empty file")

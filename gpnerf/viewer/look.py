@@ -10,6 +10,8 @@ from scipy.spatial.transform import Rotation
 
 from gpnerf.structures import Cameras
 
+_ASPECTS = (1 / 4, 4.0)  # a window of another shape sees a squeezed picture; it would ask for millions of pixels
+_ANGLES = (math.radians(1), math.radians(170))
 _SMALLEST_SIDE = 32  # pixels; the smallest maps of the head need it
 
 
@@ -25,11 +27,17 @@ class Look:
     def of(
         cls, quaternion: Float[np.ndarray, "4"], position: Float[np.ndarray, "3"], angle: float, aspect: float
     ) -> "Look":
-        """From a rotation as a quaternion (w, x, y, z)."""
+        """From a rotation as a quaternion (w, x, y, z); angle and shape are brought within bounds.
+
+        Raises:
+            ValueError: no camera has these numbers.
+        """
+        if not (np.isfinite([*quaternion, *position, angle, aspect]).all() and np.any(quaternion) and aspect > 0):
+            raise ValueError("expected finite numbers and a rotation")
         pose = np.eye(4)
         pose[:3, :3] = Rotation.from_quat(np.roll(quaternion, -1)).as_matrix()  # SciPy puts w last
         pose[:3, 3] = position
-        return cls(pose, angle, aspect)
+        return cls(pose, float(np.clip(angle, *_ANGLES)), float(np.clip(aspect, *_ASPECTS)))
 
     @property
     def quaternion(self) -> Float[np.ndarray, "4"]:

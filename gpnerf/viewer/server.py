@@ -12,6 +12,7 @@ from jaxtyping import UInt8
 
 from gpnerf.errors import UserError
 from gpnerf.structures import Cameras, ImageOutput
+from gpnerf.viewer.gate import Gate, require_address
 from gpnerf.viewer.look import Look, look_of
 from gpnerf.viewer.refinement import Refinement
 from gpnerf.viewer.worker import Render, Worker
@@ -45,8 +46,9 @@ class _Visit:
         self.paint()
 
     def choose(self, name: str) -> None:
-        self.shown = name
-        self.paint()
+        if name in self.shows:  # a visitor may ask for anything
+            self.shown = name
+            self.paint()
 
     def paint(self) -> None:
         if self.output is None:
@@ -78,7 +80,9 @@ class ViewServer:
         self._busy = threading.Lock()
         self._looks = [look_of(sources, place) for place in range(len(numbers))]
         self._workers: dict[int, Worker] = {}
-        self.server = viser.ViserServer(host=host, port=port, label="GP-NeRF", verbose=False)
+        require_address(host, port)
+        with Gate(host).kept():
+            self.server = viser.ViserServer(host=host, port=port, label="GP-NeRF", verbose=False)
         self.server.scene.set_up_direction("+z")
         self._add_frusta(numbers)
         self.server.on_client_connect(self._welcome)
@@ -95,7 +99,7 @@ class ViewServer:
 
     def stop(self) -> None:
         """End all visits and the server."""
-        for worker in self._workers.values():
+        for worker in list(self._workers.values()):
             worker.stop()
         self.server.stop()
 
@@ -134,7 +138,8 @@ class ViewServer:
         _stand(client, self._looks[0])
 
     def _part(self, client: Any) -> None:
-        self._workers.pop(client.client_id).stop()
+        if worker := self._workers.pop(client.client_id, None):
+            worker.stop()
 
     def _one_at_a_time(self, look: Look, level: int, cancelled: Callable[[], bool]) -> ImageOutput:
         with self._busy:

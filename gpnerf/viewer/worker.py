@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Callable
 
-from gpnerf.errors import UserError
 from gpnerf.models.gpnerf import GPNeRF
 from gpnerf.rendering import Chunking
 from gpnerf.structures import ImageOutput
@@ -64,12 +63,15 @@ class Worker:
                 output = self._render(job.camera, job.level, lambda job=job: self._given_up(job))  # type: ignore[misc]
             except Cancelled:
                 continue
-            except UserError as error:
+            except Exception as error:  # of a frame, of the memory: the next picture may be fine
                 _log.error("%s", error)
                 self._finish(job)
                 continue
             self._finish(job)
-            self._show(output)
+            try:
+                self._show(output)
+            except Exception as error:  # a visitor who has just gone
+                _log.error("a picture could not be shown: %s", error)
 
     def _next_job(self) -> Job[Look] | None:
         """Wait for the next picture that is due; None when the worker is stopped."""

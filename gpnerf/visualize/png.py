@@ -13,7 +13,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from gpnerf.errors import UserError
-from gpnerf.storage import write_whole
+from gpnerf.storage import read_bytes, write_whole
 
 IGNORE_ID = 255
 _MILLIMETRES = 1000
@@ -81,8 +81,13 @@ def _write_png(path: Path, array: np.ndarray) -> None:
 
 
 def _read_png(path: Path, flags: int) -> np.ndarray:
-    array = cv2.imread(str(path), flags) if path.is_file() else None
+    content = np.frombuffer(read_bytes(path, "a PNG picture", "run the evaluation again"), np.uint8)
+    try:
+        array = cv2.imdecode(content, flags) if content.size else None
+    except cv2.error:  # it states an impossible size
+        array = None
     if array is None:
-        found = "a file that cannot be decoded" if path.is_file() else "no file"
-        raise UserError(f"{path}: expected a PNG picture, found {found}; run the evaluation again")
+        raise UserError(
+            f"{path}: expected a PNG picture, found a file that cannot be decoded; run the evaluation again"
+        )
     return array
