@@ -1,6 +1,7 @@
 """Settings that hold for every test."""
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +10,8 @@ import torch
 # Tiny models are far slower on several threads than on one; started processes take it from the environment.
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
+# As a terminal starts programs: `nohup` would have them ignore it, and started processes take that over too.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture

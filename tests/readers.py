@@ -142,7 +142,7 @@ def _checkpoint(folder: Path) -> Path:
 
 
 def _frames_json(folder: Path) -> Path:
-    _frame_folder(folder).claim({"scene": "room", "size": [40, 32]}, POSES)
+    _frame_folder(folder).claim({"scene": "room", "size": [40, 32]}, "digest", POSES)
     return folder / "frames.json"
 
 
@@ -151,7 +151,7 @@ def _frame_folder(folder: Path) -> FrameFolder:
 
 
 def _record(folder: Path) -> Path:
-    Record.of(folder, {"size": [4, 5]}, (), 0, "5x4").write(folder)
+    Record.of(folder, {"size": [4, 5]}, (), 0, "5x4", ()).write(folder)
     return folder / "prepared.json"
 
 
@@ -193,9 +193,10 @@ KINDS = {
     "packed description": Kind(_packed(".json"), _read_packed, spared=True),
     "checkpoint": Kind(_checkpoint, lambda path: gpnerf.load(path, "cpu")),
     "frames.json": Kind(
-        _frames_json, lambda path: _frame_folder(path.parent).claim({"scene": "room", "size": [40, 32]}, POSES)
+        _frames_json,
+        lambda path: _frame_folder(path.parent).claim({"scene": "room", "size": [40, 32]}, "digest", POSES),
     ),
-    "prepared.json": Kind(_record, lambda path: check_record(path.parent, {"size": [4, 5]}, ())),
+    "prepared.json": Kind(_record, lambda path: check_record(path.parent, {"size": [4, 5]}, (), ())),
     "digests": Kind(_text("d.sha256", f"{'0' * 64}  room_0000\n{'1' * 64}  room_0001\n"), read_digests),
     "poses": Kind(_text("poses.txt", _POSES), read_poses),
 }

@@ -1,6 +1,7 @@
 """`--compat release` and a protocol of that kind mean the same wherever labels are predicted."""
 
 import json
+import shutil
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -9,6 +10,7 @@ import pytest
 import torch
 from test_load import posed_photos, target
 from tiny_runs import EVALUATION_FRAMES, EVALUATION_SCENES, flags, training
+from tiny_scenes import RELEASED, write_intrinsics
 
 import gpnerf
 from gpnerf.assembly import build_evaluation
@@ -30,7 +32,10 @@ KINDS = ["none", "flag", "protocol"]
 def root(finished: Path, tmp_path_factory: pytest.TempPathFactory, tiny_setting: None) -> Path:
     """Runs with weights whose likeliest class is "ignore" in about half of the pixels."""
     folder = tmp_path_factory.mktemp("released")
-    (folder / "data").symlink_to(finished / "data")
+    for kind in ("plain", "released"):
+        shutil.copytree(finished / "data", folder / kind / "data")
+    for scene in (folder / "released/data/rooms").glob("room_*"):
+        write_intrinsics(scene, RELEASED)
     (folder / "val.txt").write_text("\n".join(EVALUATION_SCENES))
     rules = json.loads((CONFIGS / "protocols/rooms_clean.json").read_text())
     (folder / "mine.json").write_text(json.dumps({**rules, "compat": "release"}))
@@ -45,7 +50,8 @@ def root(finished: Path, tmp_path_factory: pytest.TempPathFactory, tiny_setting:
 
 def how(root: Path, kind: str) -> tuple[object, ...]:
     given = {"none": (), "flag": ("--compat", "release"), "protocol": ("--protocol", root / "mine.json")}[kind]
-    return ("--ckpt_path", root / "weights.pth", "--expname", kind, *given)
+    data = root / ("plain" if kind == "none" else "released")
+    return ("--ckpt_path", root / "weights.pth", "--rootdir", data, "--expname", kind, *given)
 
 
 def rendered_logits(root: Path) -> torch.Tensor:
@@ -73,7 +79,7 @@ def filmed(root: Path, kind: str) -> np.ndarray:
 def fused(root: Path, kind: str) -> np.ndarray:
     """The label that a frame votes for in a mesh; `CLASSES` for none."""
     trained = build_free_views(parse(flags(root, *how(root, kind))), SCENE)
-    views = RenderedViews(trained.views, trained.source.protocol, [4], root / f"views_{kind}")
+    views = RenderedViews(trained.views, trained.source.protocol, [4], root / f"views_{kind}", kind)
     views.render_missing()
     (view,) = views
     assert view.classes is not None

@@ -38,7 +38,7 @@ def output(number: int) -> ImageOutput:
 def folder(tmp_path: Path) -> FrameFolder:
     """Four finished frames, at depths of 1, 2, 3 and 4 m."""
     frames = FrameFolder(tmp_path / "frames", ("rgb", "depth", "semantic"), 4)
-    frames.claim({"scene": "a"}, POSES)
+    frames.claim({"scene": "a"}, "data", POSES)
     for k in range(4):
         view = output(k)
         save_picture(frames.file("rgb", k), np.full((HEIGHT, WIDTH, 3), 128, np.uint8))
@@ -55,16 +55,16 @@ def test_a_frame_is_missing_until_all_its_parts_are_there(folder: FrameFolder) -
 
 
 def test_frames_of_something_else_are_not_mixed_in(folder: FrameFolder) -> None:
-    folder.claim({"scene": "a"}, POSES)
+    folder.claim({"scene": "a"}, "data", POSES)
     with pytest.raises(UserError, match=r"frames.json.* scene = a, found b now; .*--out"):
-        folder.claim({"scene": "b"}, POSES)
+        folder.claim({"scene": "b"}, "data", POSES)
     nudged = POSES.copy()
     nudged[3, 0, 3] = np.nextafter(nudged[3, 0, 3], 9)
     with pytest.raises(UserError, match="poses_sha256"):
-        folder.claim({"scene": "a"}, nudged)
+        folder.claim({"scene": "a"}, "data", nudged)
     (folder.path / "frames.json").write_text('{"scene": ')
     with pytest.raises(UserError, match=r"found a mistake .* another --out"):
-        folder.claim({"scene": "a"}, POSES)
+        folder.claim({"scene": "a"}, "data", POSES)
 
 
 def test_the_path_of_a_video_can_be_followed_again(folder: FrameFolder) -> None:

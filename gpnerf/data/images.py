@@ -10,7 +10,7 @@ import cv2
 import imageio.v3 as iio
 import numpy as np
 from jaxtyping import Float, Shaped, UInt8
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from gpnerf.data.jpeg import decode_jpeg, is_jpeg
 from gpnerf.errors import UserError
@@ -174,6 +174,8 @@ def _too_large(path: Path, found: str) -> UserError:
 def _unreadable(path: Path, expected: str, error: Exception) -> UserError:
     found = f"a file of {path.stat().st_size} bytes that cannot be decoded" if path.exists() else "no such file"
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    if isinstance(error, UnidentifiedImageError):
+        reason = "no known format"  # Pillow names an object of ours
     return UserError(f"{path}: expected {expected}, found {found} ({reason}); {_REMEDY}")
 
 
