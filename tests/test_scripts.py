@@ -73,7 +73,7 @@ def imported(path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "path", [*REPOSITORY.glob("*.py"), *REPOSITORY.glob("scripts/*.py")], ids=lambda path: path.name
+    "path", [*REPOSITORY.glob("*_gpnerf.py"), *REPOSITORY.glob("scripts/*.py")], ids=lambda path: path.name
 )
 def test_no_script_loads_pytorch_before_it_is_said_how_its_threads_wait(path: Path) -> None:
     of_pytorch = {"torch", "torchvision", "lpips"}

@@ -12,15 +12,13 @@ import numpy as np
 from jaxtyping import Float, Shaped, UInt8
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from gpnerf.data.jpeg import decode_jpeg, is_jpeg
+from gpnerf.data.jpeg import MOST_PIXELS, decode_jpeg, is_jpeg
 from gpnerf.errors import UserError
 from gpnerf.storage import read_bytes, require_file
 
 # What Pillow, imageio around it and OpenCV raise for a damaged file or for one that states an impossible size.
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, MemoryError, cv2.error)
 _REMEDY = "restore it or remove the frame"
-# A file of a few kilobytes can state 65500x65500, 12 gigabytes; the largest cameras have 102 million pixels.
-_MOST_PIXELS = 2**27
 _RGB = "an RGB image"
 _UPRIGHT = 1  # EXIF's orientation of a picture that is shown as it is stored
 
@@ -49,7 +47,7 @@ def read_header(path: Path) -> PictureHeader:
     require_file(path, "an image", _REMEDY)
     try:
         with Image.open(path) as image:
-            _refuse_huge(path, image.width, image.height)
+            _refuse_huge(path, image)
             has_exif = image.format == "JPEG" or "exif" in image.info  # elsewhere a search would decode the picture
             turned = has_exif and image.getexif().get(ExifTags.Base.Orientation, _UPRIGHT) != _UPRIGHT
             return PictureHeader((image.height, image.width), _has_alpha(image), turned)
@@ -74,9 +72,10 @@ def decode_colour(path: Path) -> UInt8[np.ndarray, "height width 3"]:
         UserError: there is no such file, it is damaged, or its values are no colours.
     """
     content = read_bytes(path, _RGB, _REMEDY)
-    read_header(path)  # its size, before anything of that size is made
     try:
         return decode_jpeg(content) if is_jpeg(content) else _decode_others(path, content)
+    except Image.DecompressionBombError as error:
+        raise _too_large(path, str(error)) from error
     except _UNREADABLE as error:
         raise _unreadable(path, _RGB, error) from error
 
@@ -84,10 +83,13 @@ def decode_colour(path: Path) -> UInt8[np.ndarray, "height width 3"]:
 def decode_map(path: Path) -> Shaped[np.ndarray, "height width"]:
     """A single-channel image of unsigned integers (depth in millimetres, raw label or instance ids)."""
     expected = "a single-channel image"
-    require_file(path, expected, _REMEDY)
-    read_header(path)
+    content = read_bytes(path, expected, _REMEDY)
     try:
-        image = iio.imread(path)
+        with Image.open(io.BytesIO(content)) as header:
+            _refuse_huge(path, header)
+        image = iio.imread(content)
+    except Image.DecompressionBombError as error:
+        raise _too_large(path, str(error)) from error
     except _UNREADABLE as error:
         raise _unreadable(path, expected, error) from error
     if image.ndim != 2 or image.dtype.kind != "u":
@@ -133,6 +135,7 @@ def _kernel(sigma: float) -> Float[np.ndarray, "taps 1"]:
 def _decode_others(path: Path, content: bytes) -> UInt8[np.ndarray, "height width 3"]:
     """RGB by Pillow, which raises on a file that stops early."""
     with Image.open(io.BytesIO(content)) as image:
+        _refuse_huge(path, image)
         if image.mode not in (*_COLOURS, *_WITH_ALPHA):
             found = f"a {image.format} of mode {image.mode} (values that are no colours)"
             raise UserError(f"{path}: expected {_RGB}, found {found}; export this frame again")
@@ -162,13 +165,14 @@ def _has_alpha(image: Image.Image) -> bool:
     return image.mode in _WITH_ALPHA or "transparency" in image.info
 
 
-def _refuse_huge(path: Path, width: int, height: int) -> None:
-    if width * height > _MOST_PIXELS:
-        raise _too_large(path, f"{width}x{height} pixels")
+def _refuse_huge(path: Path, image: Image.Image) -> None:
+    """Before anything of its size is made."""
+    if image.width * image.height > MOST_PIXELS:
+        raise _too_large(path, f"{image.width}x{image.height} pixels")
 
 
 def _too_large(path: Path, found: str) -> UserError:
-    return UserError(f"{path}: expected a picture of at most {_MOST_PIXELS} pixels, found {found}; {_REMEDY}")
+    return UserError(f"{path}: expected a picture of at most {MOST_PIXELS} pixels, found {found}; {_REMEDY}")
 
 
 def _unreadable(path: Path, expected: str, error: Exception) -> UserError:
