@@ -125,7 +125,7 @@ def _intrinsics(value: Array, count: int) -> Float[Tensor, "views 3 3"]:
             raise UserError(
                 f"intrinsics[{index}]: expected focal lengths in pixels and a last row 0 0 1, found {matrix.tolist()}"
             )
-    return matrices
+    return matrices.float()
 
 
 def _poses(value: Array, count: int) -> Float[Tensor, "views 4 4"]:
@@ -148,7 +148,7 @@ def _matrices(name: str, value: Array, count: int, size: int, shared: bool) -> F
             f"{name}: expected shape {[count, size, size]}, one for each view, found {list(matrices.shape)}"
         )
     _require_finite(name, matrices)
-    return matrices.float()
+    return matrices.double()
 
 
 def _tensor(name: str, value: Array) -> Tensor:

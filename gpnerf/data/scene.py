@@ -106,7 +106,7 @@ class Scene:
 
     def cameras(self, indices: list[int]) -> Cameras:
         """The cameras of several frames, batched."""
-        poses = torch.from_numpy(self.cam_to_world[indices]).float()
+        poses = torch.from_numpy(self.cam_to_world[indices])
         intrinsics = np.broadcast_to(self.intrinsics, (len(self), 3, 3))[indices]
         return Cameras(torch.from_numpy(intrinsics).float(), poses, self.form.height, self.form.width)
 

@@ -54,7 +54,7 @@ class Video:
 
     def _render(self, frames: FrameFolder, frame: int) -> None:
         scene = self.views.scene
-        pose = torch.from_numpy(self.poses[frame]).float()
+        pose = torch.from_numpy(self.poses[frame])
         camera = Cameras(torch.from_numpy(scene.intrinsics).float(), pose, scene.form.height, scene.form.width)
         output = self.views.render(camera, semantics=bool(self.labellings), stride=self.stride)
         save_picture(frames.file("rgb", frame), colour_picture(output.rgb))
