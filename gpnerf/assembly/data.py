@@ -135,7 +135,16 @@ def training_examples(config: Config, context: Context) -> tuple[KeyedExamples, 
         source = data_source(config, dataset)
         scenes = source.open(scene_names(config, source.protocol, "training"), every_sequence=True)
         require_truth(scenes, config.loss.semantic_loss_scale)
-        parts.append(TrainingExamples(scenes, source.protocol, seed=config.run.seed, rank=context.rank, finetune=False))
+        parts.append(
+            TrainingExamples(
+                scenes,
+                source.protocol,
+                seed=config.run.seed,
+                rank=context.rank,
+                finetune=False,
+                augment=config.data.augment,
+            )
+        )
         classes.add(source.class_names)
     if len(classes) > 1:
         raise UserError(

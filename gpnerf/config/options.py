@@ -51,6 +51,9 @@ class DataConfig:
     original_width: int | None = option(None, "image width; empty = the protocol's", unit="pixels", low=32)
     original_height: int | None = option(None, "image height; empty = the protocol's", unit="pixels", low=32)
     depth_range: tuple[float, float] | None = option(None, "near and far; empty = the protocol's", unit="metres")
+    augment: bool = option(
+        False, "training examples with other palettes, exposures, zooms, depth ranges and numbers of source views"
+    )
     cache_gb: float = option(1.0, "decoded frames kept by each process", unit="GB", low=0, result=False)
 
 
