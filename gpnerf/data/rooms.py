@@ -1,6 +1,7 @@
 """Procedural indoor scenes on disk: exact depth, class and instance of every pixel, seeded and view-consistent."""
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,16 +87,21 @@ def write_room(folder: Path, seed: int, layout: str, frames: int, width: int, he
 
     The folder appears when it is complete; a half-written one of an earlier run is replaced, a complete one refused.
     """
-    if folder.exists():
-        raise UserError(f"{folder}: expected a folder that is not there yet, found one: remove it to write it anew")
     intrinsics = camera_intrinsics(layout, width, height)
     room = generate_room(seed)
     poses = room_path(room, seed, frames, intrinsics, height, width)
     pictures = (render_frame(room, pose, intrinsics, height, width) for pose in poses)
+    if layout == "scannet":
+        write_scene(folder, lambda place: write_scannet(place, pictures, poses, intrinsics))
+    else:
+        write_scene(folder, lambda place: write_replica(place, pictures, poses))
+
+
+def write_scene(folder: Path, write: Callable[[Path], None]) -> None:
+    """Have `write` fill a folder, which appears when it is complete; refuse one that is there."""
+    if folder.exists():
+        raise UserError(f"{folder}: expected a folder that is not there yet, found one: remove it to write it anew")
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    if layout == "scannet":
-        write_scannet(partial, pictures, poses, intrinsics)
-    else:
-        write_replica(partial, pictures, poses)
+    write(partial)
     partial.rename(folder)
