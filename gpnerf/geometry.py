@@ -4,6 +4,7 @@ OpenCV axes, camera-to-world poses, pixel centres at integers, depth along the c
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 import torch
@@ -38,11 +39,25 @@ def pixel_grid(height: int, width: int, stride: int = 1) -> Int64[Tensor, "pixel
 def camera_rays(camera: Cameras, pixels: Int64[Tensor, "rays 2"]) -> Rays:
     """Rays through pixel centres: direction R K^-1 (u, v, 1), not normalised, so that z along it is depth."""
     homogeneous = torch.cat([pixels, torch.ones_like(pixels[:, :1])], dim=-1).to(camera.intrinsics.dtype)
-    rotation = camera.cam_to_world[:3, :3]
+    pose = camera.cam_to_world.to(camera.intrinsics.dtype)
+    rotation = pose[:3, :3]
     # `inv_ex` does not ask whether the matrix is singular, for which the processor would have to wait for a GPU.
     directions = homogeneous @ (rotation @ torch.linalg.inv_ex(camera.intrinsics).inverse).T
-    origins = camera.cam_to_world[:3, 3].expand_as(directions)
-    return Rays(origins, directions, pixels)
+    return Rays(pose[:3, 3].expand_as(directions), directions, pixels, camera)
+
+
+@full_precision
+def seen_from(target: Cameras, sources: Cameras, unit: float) -> tuple[Cameras, Cameras]:
+    """A target camera and its source cameras in the target's axes, lengths in `unit` metres.
+
+    Both are the same, to rounding, wherever the scene lies and however it is turned: poses are multiplied in float64.
+    """
+    relative = torch.linalg.inv_ex(target.cam_to_world.double()).inverse @ sources.cam_to_world.double()
+    lengths = torch.ones_like(relative[0])
+    lengths[:3, 3] = 1 / unit
+    relative = (relative * lengths).to(sources.intrinsics.dtype)
+    identity = torch.eye(4, dtype=target.intrinsics.dtype, device=relative.device)
+    return replace(target, cam_to_world=identity), replace(sources, cam_to_world=relative)
 
 
 def points_on_rays(rays: Rays, z: Float[Tensor, "rays samples"]) -> Float[Tensor, "rays samples 3"]:
@@ -58,7 +73,7 @@ def project(
 
     Depth is bounded below by 1e-8 and pixels by +-1e6, so that every output is finite.
     """
-    world_to_camera = torch.linalg.inv_ex(cameras.cam_to_world).inverse
+    world_to_camera = torch.linalg.inv_ex(cameras.cam_to_world.to(points.dtype)).inverse
     world_to_pixel = cameras.intrinsics @ world_to_camera[:, :3]
     flat = points.reshape(-1, 3)
     projected = flat @ world_to_pixel[:, :, :3].transpose(1, 2) + world_to_pixel[:, None, :, 3]

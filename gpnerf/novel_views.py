@@ -139,7 +139,7 @@ def _cameras(intrinsics: Array, cam_to_world: Array, count: int, height: int, wi
     for index, (matrix, pose) in enumerate(zip(matrices.double().numpy(), poses.double().numpy(), strict=True)):
         require_intrinsics(matrix, height, width, f"intrinsics[{index}]", "give those of this picture size")
         require_pose(pose, f"cam_to_world[{index}]", "mend it or leave this view out")
-    return Cameras(matrices.float(), poses.float(), height, width)
+    return Cameras(matrices.float(), poses.double(), height, width)
 
 
 def _matrices(name: str, value: Array, count: int, size: int, shared: bool) -> Float[Tensor, "views size size"]:

@@ -14,6 +14,10 @@ from torch import Tensor
 
 # Whether the released program's forms are kept where they differ.
 Compat = Literal["none", "release"]
+# In whose axes the renderer's network sees positions and directions: the data's, or the target camera's.
+PositionFrame = Literal["world", "camera"]
+# Where a ray's colour comes from: its feature alone, or the source views' colours and a correction.
+ColourHead = Literal["regress", "blend"]
 
 _Moved = TypeVar("_Moved", bound="Movable")
 
@@ -36,7 +40,10 @@ class Movable:
 
 @dataclass(frozen=True)
 class Cameras(Movable):
-    """Pinhole cameras that share one image size (pixels)."""
+    """Pinhole cameras that share one image size (pixels).
+
+    Poses may be float64, which they are as read: coordinates may be large (metres on a map).
+    """
 
     intrinsics: Float[Tensor, "*batch 3 3"]
     cam_to_world: Float[Tensor, "*batch 4 4"]
@@ -94,15 +101,17 @@ class FrameFailure:
 class Rays(Movable):
     """Rays of one target camera: `origins + z * directions`, with z the depth along the camera axis.
 
-    `directions` are not normalised; `pixels` are integer (u, v) = (column, row).
+    `directions` are not normalised; `pixels` are integer (u, v) = (column, row). `camera` is the one they belong to,
+    where it is known.
     """
 
     origins: Float[Tensor, "rays 3"]
     directions: Float[Tensor, "rays 3"]
     pixels: Int64[Tensor, "rays 2"]
+    camera: Cameras | None = None
 
     def __getitem__(self, part: slice) -> "Rays":
-        return Rays(self.origins[part], self.directions[part], self.pixels[part])
+        return Rays(self.origins[part], self.directions[part], self.pixels[part], self.camera)
 
 
 @dataclass(frozen=True)
@@ -137,6 +146,10 @@ class RayOutput(Movable):
     field: Float[Tensor, "rays samples channels"] | None = None
     guidance: Float[Tensor, "rays samples"] | None = None
     logits: Float[Tensor, "rays classes"] | None = None
+
+    def scaled(self, unit: float) -> "RayOutput":
+        """The same with depths, until now in lengths of `unit` metres, in metres."""
+        return replace(self, depth=self.depth * unit, z=self.z * unit)
 
     @staticmethod
     def joined(parts: "Sequence[RayOutput]") -> "RayOutput":

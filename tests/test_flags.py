@@ -17,9 +17,10 @@ ROOT = Path(__file__).parent.parent
 FLAGS = [
     "rootdir", "expname", "protocol", "task", "compat", "device", "dist_url", "seed", "num_workers", "train_dataset",
     "dataset_weights", "eval_dataset", "train_scenes", "train_set_list", "val_set_list", "num_source_views",
-    "original_width", "original_height", "depth_range", "cache_gb", "netwidth", "trans_depth", "coarse_feat_dim",
-    "fine_feat_dim", "single_net", "encoder_width", "encoder_blocks", "head_width", "num_classes", "ignore_label",
-    "semantic_model", "dropout", "adaptor_activation", "adaptor_init",
+    "original_width", "original_height", "depth_range", "augment", "cache_gb", "netwidth", "trans_depth",
+    "coarse_feat_dim", "fine_feat_dim", "single_net", "encoder_width", "encoder_blocks", "head_width", "num_classes",
+    "ignore_label",
+    "semantic_model", "dropout", "position_frame", "colour_head", "adaptor_activation", "adaptor_init",
     "N_samples", "N_importance", "inv_uniform", "det",
     "chunk_size", "memory_budget", "render_stride", "renderer", "amp", "kernels", "recompute", "compile",
     "render_loss_scale", "semantic_loss_scale", "instance_loss_scale", "distill_loss_scale", "depth_guided_loss_scale",

@@ -134,7 +134,9 @@ def training_examples(config: Config) -> tuple[KeyedExamples, tuple[str, ...]]:
         source = data_source(config, dataset)
         scenes = source.open(scene_names(config, source.protocol, "training"), every_sequence=True)
         require_truth(scenes, config.loss.semantic_loss_scale)
-        parts.append(TrainingExamples(scenes, source.protocol, seed=config.run.seed, finetune=False))
+        parts.append(
+            TrainingExamples(scenes, source.protocol, seed=config.run.seed, finetune=False, augment=config.data.augment)
+        )
         classes.add(source.class_names)
     if len(classes) > 1:
         raise UserError(

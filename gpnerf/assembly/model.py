@@ -16,7 +16,7 @@ from gpnerf.models.gpnerf import GPNeRF
 from gpnerf.models.heads import PerceptionHead
 from gpnerf.models.ray_renderer import RayRenderer
 from gpnerf.models.ray_transformer import RayTransformer
-from gpnerf.structures import Compat
+from gpnerf.structures import ColourHead, Compat, PositionFrame
 
 # Semantic channels per transformer channel, and pyramid levels; the four levels make up the semantic features.
 _SEMANTIC_FACTOR = 8
@@ -26,6 +26,8 @@ _LEVELS = 4
 # are sampled, which a trained network tolerates.
 _TRAINING_ONLY = ("dropout", "plain", "insert", "detach_reference", "compat", "recompute", "adaptor_identity")
 _SAMPLING = ("samples", "importance", "inverse")
+# What weights compute that do not say so: those of earlier versions, the released ones and GNT's.
+_EARLIER_FORMS = {"position_frame": "world", "colour_head": "regress"}
 
 # No network that was ever trained is deeper or wider; building one that a damaged file describes could take for ever.
 _DEPTHS = ("trans_depth", "encoder_blocks")
@@ -63,6 +65,8 @@ class Architecture:
     recompute: bool = False
     adaptor_identity: bool = False
     instances: int = 0
+    position_frame: PositionFrame = "world"
+    colour_head: ColourHead = "regress"
 
     @classmethod
     def of(cls, config: Config, classes: int, instances: int = 0) -> "Architecture":
@@ -94,6 +98,8 @@ class Architecture:
             compat=config.run.compat,
             recompute=config.render.recompute,
             adaptor_identity=model.adaptor_init == "identity",
+            position_frame=model.position_frame,
+            colour_head=model.colour_head,
         )
 
     @classmethod
@@ -114,7 +120,8 @@ class Architecture:
         Raises:
             UserError: names the first field that differs.
         """
-        for name, found in content.get("architecture", {}).items():
+        found_fields = {**_EARLIER_FORMS, **content.get("architecture", {})}
+        for name, found in found_fields.items():
             expected = self.to_dict().get(name)
             if name in _TRAINING_ONLY or _same(found, expected):
                 continue
@@ -141,7 +148,16 @@ class Architecture:
         fine = self._transformer(self.fine_features, semantic) if self.fine_features else None
         # With two networks the coarse one never renders semantics, so it has no adaptor to leave untrained.
         coarse = self._transformer(self.coarse_features, None if fine else semantic)
-        renderer = RayRenderer(coarse, fine, self.samples, self.importance, self.inverse, self.plain, self.recompute)
+        renderer = RayRenderer(
+            coarse,
+            fine,
+            self.samples,
+            self.importance,
+            self.inverse,
+            self.plain,
+            self.recompute,
+            self.position_frame,
+        )
         fpn = head = instance_head = None
         if semantic:
             fpn = FeaturePyramid((width, width, 2 * width, 4 * width), semantic // _LEVELS)
@@ -169,6 +185,7 @@ class Architecture:
             dropout=self.dropout,
             adaptor_relu=self.adaptor_relu,
             adaptor_identity=self.adaptor_identity,
+            blend=self.colour_head == "blend",
         )
 
 

@@ -51,6 +51,9 @@ class DataConfig:
     original_width: int | None = option(None, "image width; empty = the protocol's", unit="pixels", low=32)
     original_height: int | None = option(None, "image height; empty = the protocol's", unit="pixels", low=32)
     depth_range: tuple[float, float] | None = option(None, "near and far; empty = the protocol's", unit="metres")
+    augment: bool = option(
+        False, "training examples with other palettes, exposures, zooms, depth ranges and numbers of source views"
+    )
     cache_gb: float = option(1.0, "decoded frames kept by each process", unit="GB", low=0, result=False)
 
 
@@ -75,6 +78,14 @@ class ModelConfig:
         "In the released program the default, fc, had no effect: it always computed fpn"
     )  # fmt: skip
     dropout: float = option(0.1, "share of dropped activations in the transformer", low=0)
+    position_frame: Literal["world", "camera"] = option(
+        "world", "whose axes the renderer sees positions and directions in: the data's, which released weights need, "
+        "or the target camera's with far as the unit of length: the same result wherever the scene lies"
+    )  # fmt: skip
+    colour_head: Literal["regress", "blend"] = option(
+        "regress", "a ray's colour: made from its feature, which released weights need, or a mean of the source "
+        "views' colours by the attentions, corrected from the feature"
+    )  # fmt: skip
     adaptor_activation: Literal["relu", "none"] = option("relu", "activation of the rendered semantic features")
     adaptor_init: Literal["random", "identity"] = option(
         "random", "how the layer above starts: at random, as published, or so that rendered features are averages of "

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from torch.utils.data import Dataset
 
+from gpnerf.data.augmentation import augmented
 from gpnerf.data.protocol import Protocol
 from gpnerf.data.scene import Scene
 from gpnerf.data.view_selection import draw_from_pool
@@ -16,6 +17,7 @@ Key = tuple[int, int]
 
 # Sets the draws of sources apart from other uses of the same seed.
 _SOURCES = 0
+_FEWEST_SOURCES = 3  # of augmented examples
 
 
 class KeyedExamples(Dataset[Example | FrameFailure], ABC):
@@ -49,13 +51,17 @@ class TrainingExamples(KeyedExamples):
     """Every allowed frame of the scenes as a target, with source views drawn by the protocol's distance.
 
     Generalised training takes all frames of its scenes, `finetune` the protocol's fine-tuning targets. Evaluation
-    targets stay out of targets and sources where the protocol says so.
+    targets stay out of targets and sources where the protocol says so. With `augment` examples have from 3 to as many
+    source views as the protocol says, other palettes, zooms and depth ranges.
     """
 
-    def __init__(self, scenes: Sequence[Scene], protocol: Protocol, *, seed: int, finetune: bool) -> None:
+    def __init__(
+        self, scenes: Sequence[Scene], protocol: Protocol, *, seed: int, finetune: bool, augment: bool = False
+    ) -> None:
         super().__init__(seed)
         self.scenes = scenes
         self.protocol = protocol
+        self.augment = augment
         self._ranges = [protocol.depth_range(scene, "finetuning" if finetune else "training") for scene in scenes]
         self._held_out = [protocol.held_out(scene, finetune) for scene in scenes]
         self._targets = np.array(  # one array: loader processes get a copy of what may be 100,000s of pairs
@@ -90,8 +96,12 @@ class TrainingExamples(KeyedExamples):
         try:
             allowed = self.protocol.allowed_sources(scene, target, self._held_out[place])
             distances = self.protocol.distances(scene, target)
-            sources = draw_from_pool(distances, allowed, self.protocol.num_source_views, rng).tolist()
-            return make_example(scene, target, sources, *self._ranges[place])
+            count = self.protocol.num_source_views
+            if self.augment:
+                count = int(rng.integers(min(_FEWEST_SOURCES, count), count + 1))
+            sources = draw_from_pool(distances, allowed, count, rng).tolist()
+            example = make_example(scene, target, sources, *self._ranges[place])
+            return augmented(example, rng) if self.augment else example
         except UserError as error:
             return FrameFailure(scene.name, int(scene.numbers[target]), str(error))
 

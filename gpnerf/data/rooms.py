@@ -1,6 +1,7 @@
 """Procedural indoor scenes on disk: exact depth, class and instance of every pixel, seeded and view-consistent."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from gpnerf.data.procedural.shapes import block
 from gpnerf.data.procedural.solids import Solids, pack
 from gpnerf.errors import UserError
 from gpnerf.ownership import made_whole
-from gpnerf.storage import read_text, write_whole
+from gpnerf.storage import read_json, write_whole
 
 _RECORD = "room.json"
 _BUILDING = {"wall", "floor", "ceiling"}
@@ -89,22 +90,27 @@ def write_room(folder: Path, seed: int, layout: str, frames: int, width: int, he
 
     The folder appears when it is complete; a half-written one of an earlier run is replaced, a complete one refused.
     """
-    if folder.exists():
-        raise UserError(f"{folder}: expected a folder that is not there yet, found one; remove it to make it anew")
-    described = _described(seed, layout, frames, width, height)
+    described = describe_room(seed, layout, frames, width, height)
     intrinsics = camera_intrinsics(layout, width, height)
     room = generate_room(seed)
     poses = room_path(room, seed, frames, intrinsics, height, width)
     pictures = (render_frame(room, pose, intrinsics, height, width) for pose in poses)
+    if layout == "scannet":
+        write_scene(folder, described, lambda place: write_scannet(place, pictures, poses, intrinsics))
+    else:
+        write_scene(folder, described, lambda place: write_replica(place, pictures, poses))
+
+
+def write_scene(folder: Path, described: dict[str, object], write: Callable[[Path], None]) -> None:
+    """Have `write` fill a folder, which appears when it is complete and says what it is; refuse one that is there."""
+    if folder.exists():
+        raise UserError(f"{folder}: expected a folder that is not there yet, found one; remove it to make it anew")
     with made_whole(folder) as partial:
-        if layout == "scannet":
-            write_scannet(partial, pictures, poses, intrinsics)
-        else:
-            write_replica(partial, pictures, poses)
+        write(partial)
         write_whole(partial / _RECORD, json.dumps(described, indent=1) + "\n")
 
 
-def require_same_room(folder: Path, seed: int, layout: str, frames: int, width: int, height: int) -> None:
+def require_same_room(folder: Path, described: dict[str, object]) -> None:
     """Raise `UserError` if the room that is there already says that it was written with another seed, layout, number
     of frames or size; rooms of earlier versions say nothing.
     """
@@ -112,13 +118,11 @@ def require_same_room(folder: Path, seed: int, layout: str, frames: int, width: 
     if not path.is_file():
         return
     remedy = "remove the folder to have it written anew, or choose another --out"
-    try:
-        found = json.loads(read_text(path, "the description of a room", remedy))
-    except ValueError as error:
-        raise UserError(f"{path}: expected the description of a room, found no JSON ({error}); {remedy}") from error
-    if found != (expected := _described(seed, layout, frames, width, height)):
-        raise UserError(f"{folder}: expected a room of {expected}, found one of {found}; {remedy}")
+    found = read_json(path, "the description of a room", remedy)
+    if found != described:
+        raise UserError(f"{folder}: expected a room of {described}, found one of {found}; {remedy}")
 
 
-def _described(seed: int, layout: str, frames: int, width: int, height: int) -> dict[str, object]:
+def describe_room(seed: int, layout: str, frames: int, width: int, height: int) -> dict[str, object]:
+    """What tells written scenes apart, for the folder's record."""
     return {"seed": seed, "layout": layout, "frames": frames, "width": width, "height": height}

@@ -134,8 +134,8 @@ class Scene:
 
     def cameras(self, indices: list[int]) -> Cameras:
         """The cameras of several frames, batched."""
-        intrinsics, poses = (torch.from_numpy(of[indices]).float() for of in (self.intrinsics, self.cam_to_world))
-        return Cameras(intrinsics, poses, self.form.height, self.form.width)
+        intrinsics, poses = (torch.from_numpy(of[indices]) for of in (self.intrinsics, self.cam_to_world))
+        return Cameras(intrinsics.float(), poses, self.form.height, self.form.width)
 
     def camera(self, index: int) -> Cameras:
         """The camera of one frame, without batch axis."""

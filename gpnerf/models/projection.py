@@ -39,6 +39,12 @@ class SampledSources:
     grid: Float[Tensor, "views samples rays 2"]
     semantic_maps: Float[Tensor, "views channels rows cols"] | None
 
+    @property
+    def shown(self) -> Float[Tensor, "views samples rays 4"]:
+        """The photos' colours there, and 1; all zero where a view does not see the sample."""
+        seen = self.mask[..., None].to(self.features.dtype)
+        return torch.cat([self.features[..., :3] * seen, seen], dim=-1)
+
     def semantics(self, view: int) -> Float[Tensor, "channels samples rays"]:
         """Semantic features of one source view at every sample (channels first, as they are read)."""
         assert self.semantic_maps is not None
@@ -58,7 +64,8 @@ def sample_sources(
     mask = in_front & geometry.inside_image(pixels, cameras.height, cameras.width)
     colour = maps.fine_colour if fine and maps.fine_colour is not None else maps.colour
     features = torch.cat([read_maps(maps.images, grid), read_maps(colour, grid)], dim=1)
-    relative = geometry.relative_directions(points, origins, cameras.cam_to_world[:, :3, 3])
+    centres = cameras.cam_to_world[:, :3, 3].to(points.dtype)
+    relative = geometry.relative_directions(points, origins, centres)
     return SampledSources(features.permute(0, 2, 3, 1), relative, mask, grid, maps.semantic)
 
 

@@ -1,19 +1,20 @@
 """Coarse and fine passes over a set of rays."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from gpnerf import sampling
+from gpnerf import geometry, sampling
 from gpnerf.models.ops.fast_pass import FastSamples
 from gpnerf.models.ops.fast_transformer import FastTransformer, LayerOutput, run_layer
 from gpnerf.models.ops.torch_kernels import TORCH
 from gpnerf.models.plain_pass import plain_pass
 from gpnerf.models.projection import SourceMaps
 from gpnerf.models.ray_transformer import RayTransformer
-from gpnerf.structures import NOTHING, RayOutput, Rays, Wanted
+from gpnerf.structures import NOTHING, PositionFrame, RayOutput, Rays, Wanted
 
 # On a CPU tokens of so many bytes stay in the caches from one operation to the next.
 _CACHED_BYTES = 3_000_000
@@ -36,6 +37,9 @@ class RayRenderer(nn.Module):
         inverse: spread samples evenly in inverse depth.
         plain: compute by the formulas as written (the reference, slow) instead of re-associated.
         recompute: keep no activations of the networks for the backward pass, which computes them again.
+        position_frame: `camera` shows the networks everything in the target camera's axes, with `far` as the unit of
+            length, so that outputs do not change when the scene is moved, turned or measured in another unit;
+            `world` shows positions as the data has them (the paper's form).
 
     `kernels` are the functions to compute with and `layer` one layer of the network; others may take their places.
     """
@@ -49,6 +53,7 @@ class RayRenderer(nn.Module):
         inverse: bool,
         plain: bool = False,
         recompute: bool = False,
+        position_frame: PositionFrame = "world",
     ) -> None:
         super().__init__()
         self.coarse = coarse
@@ -58,6 +63,7 @@ class RayRenderer(nn.Module):
         self.inverse = inverse
         self.plain = plain
         self.recompute = recompute
+        self.position_frame: PositionFrame = position_frame
         self.kernels = TORCH
         self.layer: Callable[..., LayerOutput] = run_layer
 
@@ -74,6 +80,24 @@ class RayRenderer(nn.Module):
 
         A `generator` (on the rays' device) jitters the samples, as training does; without one they are fixed.
         """
+        if self.position_frame == "world":
+            return self._passes(rays, maps, near, far, wanted, generator)
+        assert rays.camera is not None, "rays without their camera have no axes to be seen in"
+        target, sources = geometry.seen_from(rays.camera, maps.cameras, unit=far)
+        coarse, fine = self._passes(
+            geometry.camera_rays(target, rays.pixels),
+            replace(maps, cameras=sources),
+            near / far,
+            1.0,
+            wanted,
+            generator,
+        )
+        return coarse.scaled(far), None if fine is None else fine.scaled(far)
+
+    def _passes(
+        self, rays: Rays, maps: SourceMaps, near: float, far: float, wanted: Wanted, generator: torch.Generator | None
+    ) -> _Outputs:
+        """Both passes in the frame that rays and source cameras are given in."""
         count, device = len(rays.origins), rays.origins.device
         jitter = _uniform(count, self.samples, device, generator)
         z = sampling.coarse_depths(count, near, far, self.samples, self.inverse, jitter, device)

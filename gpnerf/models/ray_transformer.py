@@ -12,6 +12,7 @@ from gpnerf.models.ops.semantic_gather import PlainSemantics
 from gpnerf.models.projection import SampledSources
 
 _OCTAVES = 10
+_SMALLEST_SHARE = 1e-6  # a ray that no photo sees is black
 _ENCODED = 3 * (1 + 2 * _OCTAVES)
 
 
@@ -36,6 +37,8 @@ class RayTransformer(nn.Module):
         adaptor_relu: end the adaptor with a ReLU (the paper's form).
         adaptor_identity: start the adaptor as an average over the layers, so that (but for a ReLU) rendered features
             are averages of the source views' features from the first step on.
+        blend: a ray's colour is a mean of what the source views show, by the last layer's attentions, and the colour
+            layer, which starts at zero, only corrects it; without, that layer alone makes it (the paper's form).
     """
 
     def __init__(
@@ -49,9 +52,11 @@ class RayTransformer(nn.Module):
         dropout: float = 0.1,
         adaptor_relu: bool = True,
         adaptor_identity: bool = False,
+        blend: bool = False,
     ) -> None:
         super().__init__()
         self.heads = heads
+        self.blend = blend
         self.embed = TwoLayers(colour_features + 3, width, width)
         self.view_blocks = nn.ModuleList(ViewBlock(width, dropout) for _ in range(depth))
         # Only even layers take the position and direction in again.
@@ -61,6 +66,9 @@ class RayTransformer(nn.Module):
         self.ray_blocks = nn.ModuleList(RayBlock(width, heads, dropout) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
         self.colour = nn.Linear(width, 3)
+        if blend:
+            nn.init.zeros_(self.colour.weight)
+            nn.init.zeros_(self.colour.bias)
         self.label = nn.Linear(width, classes) if classes else None
         self.adaptor: nn.Sequential | None = None
         if semantic_channels:
@@ -88,7 +96,7 @@ class RayTransformer(nn.Module):
         q = views.max(dim=2).values
         direction = encode_direction(directions)[:, None].expand(-1, points.shape[1], -1)
         position = torch.cat([encode_position(points), direction], dim=-1)
-        weights = q.new_empty(0)
+        weights = view_attention = q.new_empty(0)
         for view_block, position_mlp, ray_block in self.layers:
             q, view_attention = view_block(q, views, relative, mask)
             if position_mlp is not None:
@@ -99,7 +107,28 @@ class RayTransformer(nn.Module):
             # The nearest sample's row of the last layer acts as the learned density.
             weights = ray_attention[:, :, 0].mean(dim=1)
         ray_feature = self.norm(q).mean(dim=1)
-        return TransformerOutput(self.colour(ray_feature).float(), weights.float(), ray_feature)
+        rgb = self.rgb(ray_feature, weights.float(), view_attention.permute(2, 1, 0, 3), sources.shown)
+        return TransformerOutput(rgb, weights.float(), ray_feature)
+
+    def rgb(
+        self,
+        ray_feature: Float[Tensor, "rays width"],
+        weights: Float[Tensor, "rays samples"],
+        view_attention: Float[Tensor, "views samples rays width"],
+        shown: Float[Tensor, "views samples rays 4"] | None,
+    ) -> Float[Tensor, "rays 3"]:
+        """Colours of rays; with `blend` the mean of what the photos show (`SampledSources.shown`) plus the colour
+        layer's correction.
+
+        The mean is weighted by w_s a_vs, with w the rays' weights and a the last view attention (its mean over
+        channels), over the views v that see sample s: what no photo shows has no colour to take part with.
+        """
+        layer = self.colour(ray_feature).float()
+        if not self.blend or shown is None:
+            return layer
+        shares = view_attention.float().mean(dim=-1) * weights.T
+        summed = (shares[..., None] * shown).sum(dim=(0, 1))
+        return layer + summed[:, :3] / summed[:, 3:].clamp(min=_SMALLEST_SHARE)
 
     @property
     def layers(self) -> list[tuple[ViewBlock, TwoLayers | None, RayBlock]]:

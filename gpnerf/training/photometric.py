@@ -20,9 +20,12 @@ def colour_mismatch(
     Mean over the better half of the views, since an occluder hides a surface from some; a view that does not see the
     sample counts as the worst.
     """
-    points = geometry.points_on_rays(rays, z)
-    pixels, in_front = geometry.project(points, sources.cameras)
-    height, width = sources.cameras.height, sources.cameras.width
+    assert rays.camera is not None
+    # As the target sees it, where coordinates are small.
+    target, cameras = geometry.seen_from(rays.camera, sources.cameras, unit=1.0)
+    points = geometry.points_on_rays(geometry.camera_rays(target, rays.pixels), z)
+    pixels, in_front = geometry.project(points, cameras)
+    height, width = cameras.height, cameras.width
     seen = in_front & geometry.inside_image(pixels, height, width)
     shown = read_maps(sources.images, geometry.normalised_pixels(pixels, height, width))
     error = (shown - truth.T[:, :, None]).square().sum(dim=1).where(seen, _WORST)

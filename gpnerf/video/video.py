@@ -61,7 +61,7 @@ class Video:
 
     def _render(self, frames: FrameFolder, frame: int) -> None:
         scene = self.views.scene
-        intrinsics, pose = (torch.from_numpy(of).float() for of in (scene.middle_intrinsics, self.poses[frame]))
+        intrinsics, pose = torch.from_numpy(scene.middle_intrinsics).float(), torch.from_numpy(self.poses[frame])
         camera = Cameras(intrinsics, pose, scene.form.height, scene.form.width)
         output = self.views.render(camera, semantics=bool(self.labellings), stride=self.stride)
         save_picture(frames.file("rgb", frame), colour_picture(output.rgb))

@@ -50,7 +50,7 @@ class Look:
         width = round(self.aspect * height)
         focal = height / 2 / math.tan(self.angle / 2)
         intrinsics = torch.tensor([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
-        return Cameras(intrinsics, torch.from_numpy(self.cam_to_world).float(), height, width)
+        return Cameras(intrinsics, torch.from_numpy(self.cam_to_world), height, width)
 
 
 def look_of(camera: Cameras, frame: int) -> Look:

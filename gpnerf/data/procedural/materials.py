@@ -44,7 +44,7 @@ class Noise:
 def albedo(material: Material, along: Texels, across: Texels, noise: Noise) -> Float[np.ndarray, "texels 3"]:
     """Colour of surface points at (`along`, `across`) metres; `along` follows the longest side of the part."""
     along, across = along + material.phase[0], across + material.phase[1]
-    mix = _PATTERNS[material.pattern](along, across, material.scale, noise)
+    mix = PATTERNS[material.pattern](along, across, material.scale, noise)
     first, second = np.array([material.colour, material.second], dtype=np.float32)
     return first + (second - first) * mix[:, None]
 
@@ -86,6 +86,11 @@ def _tiles(a: Texels, b: Texels, scale: float, noise: Noise) -> Texels:
     return 0.45 * tone * (1 - joint) + joint
 
 
+def _fractal(a: Texels, b: Texels, scale: float, noise: Noise) -> Texels:
+    octaves = [noise(2**k * a / scale + 3.1 * k, 2**k * b / scale + 7.7 * k) / 2**k for k in range(4)]
+    return np.clip(1.6 * (sum(octaves[1:], octaves[0]) / 1.875 - 0.5) + 0.5, 0, 1)
+
+
 def _painting(a: Texels, b: Texels, scale: float, noise: Noise) -> Texels:
     return _soft_step(noise(a / scale, b / scale), 0.12)
 
@@ -95,7 +100,7 @@ def _soft_step(value: Texels, width: float) -> Texels:
     return ramp * ramp * (3 - 2 * ramp)
 
 
-_PATTERNS: dict[str, Callable[[Texels, Texels, float, Noise], Texels]] = {
+PATTERNS: dict[str, Callable[[Texels, Texels, float, Noise], Texels]] = {
     "plain": _plain,
     "blotches": _blotches,
     "wood": _wood,
@@ -104,4 +109,5 @@ _PATTERNS: dict[str, Callable[[Texels, Texels, float, Noise], Texels]] = {
     "checks": _checks,
     "tiles": _tiles,
     "painting": _painting,
+    "fractal": _fractal,
 }

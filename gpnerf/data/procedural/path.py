@@ -56,7 +56,7 @@ def camera_path(
     belongs to the intrinsics.
     """
     walks = [_walk(solids, frames, rng) for _ in range(_CANDIDATES)]
-    spaces = [_clearance(solids, walk.positions) for walk in walks]
+    spaces = [clearance(solids, walk.positions) for walk in walks]
     safe = [walk for walk, space in zip(walks, spaces, strict=True) if space >= min(_CLEARANCE, max(spaces))]
     safe.sort(key=lambda walk: -_outlook(solids, labels, walk, intrinsics, size))
     scale = np.diag([_PREVIEW[1] / size[1], _PREVIEW[0] / size[0], 1.0])
@@ -92,7 +92,7 @@ def _sway(frames: int, rng: np.random.Generator) -> Float[np.ndarray, "frames"]:
     return np.sin(2 * np.pi * time[:, None] / periods + phases).mean(1)
 
 
-def _clearance(solids: Solids, positions: Float[np.ndarray, "frames 3"]) -> float:
+def clearance(solids: Solids, positions: Float[np.ndarray, "frames 3"]) -> float:
     """The least distance (metres) from any position to the box around any solid, or to the walls."""
     offset = positions[:, None] - solids.centres[1:]
     local = np.abs(np.einsum("kji,fkj->fki", solids.rotations[1:], offset)) - solids.halves[1:]

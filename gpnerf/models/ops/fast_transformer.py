@@ -33,7 +33,8 @@ class SampleTokens:
 
     `views`: embedded source features; `directions`: relative viewing directions and a constant one; `unseen`: 1 where a
     view does not see the sample, else 0; `start`: the first queries; `geometry`: what position and viewing direction
-    add to the hidden layer of every position MLP.
+    add to the hidden layer of every position MLP; `shown`: the photos' colours and where there are any,
+    for a network that blends them.
     """
 
     views: Float[Tensor, "views samples rays width"]
@@ -41,6 +42,7 @@ class SampleTokens:
     unseen: Float[Tensor, "views samples rays 1"]
     start: Float[Tensor, "samples rays width"]
     geometry: Float[Tensor, "samples rays position_layers_times_width"]
+    shown: Float[Tensor, "views samples rays 4"] | None
 
     def joined(self, more: "SampleTokens") -> "SampleTokens":
         """These samples followed by more of the same rays."""
@@ -50,6 +52,7 @@ class SampleTokens:
             torch.cat([self.unseen, more.unseen], dim=1),
             torch.cat([self.start, more.start]),
             torch.cat([self.geometry, more.geometry]),
+            None if self.shown is None or more.shown is None else torch.cat([self.shown, more.shown], dim=1),
         )
 
 
@@ -94,6 +97,7 @@ class FastTransformer:
             (~sources.mask)[..., None].to(views.dtype),
             views.amax(dim=0),
             position + direction,
+            sources.shown if self.network.blend else None,
         )
 
     def __call__(
@@ -112,7 +116,7 @@ class FastTransformer:
         # Rows of tokens: in-place operations on them need no copies for the backward pass, as views would.
         q = tokens.start.flatten(0, 1)
         added = zip(self.of_query, tokens.geometry.flatten(0, 1).chunk(len(self.of_query), dim=-1), strict=True)
-        weights = q.new_empty(0)
+        weights = view_attention = q.new_empty(0)
         for blocks, folded in zip(network.layers, self.folded, strict=True):
             position = None if blocks[1] is None else next(added)
             # What is computed again by layers need not be computed a third time.
@@ -123,7 +127,8 @@ class FastTransformer:
                 collapsed.add(view_attention, ray_attention)
             weights = nearest.mean(dim=1)
         ray_feature = self.kernels.layer_norm(network.norm, q).view(samples, rays, -1).mean(dim=0)
-        output = TransformerOutput(network.colour(ray_feature).float(), weights.float(), ray_feature)
+        rgb = network.rgb(ray_feature, weights.float(), view_attention, tokens.shown)
+        output = TransformerOutput(rgb, weights.float(), ray_feature)
         return output, None if collapsed is None else collapsed.weights()
 
 
