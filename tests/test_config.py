@@ -65,7 +65,7 @@ def test_preset_is_valid_and_round_trips(preset: Path, tmp_path: Path, caplog: p
     assert parse(["--config", str(file)]) == config
     assert json.loads(json.dumps(config.to_dict())) == config.to_dict()
     assert config.run.expname == preset.stem
-    assert config.expects_gpu == ("rooms" not in preset.stem)
+    assert config.expects_gpu == ("rooms" not in preset.stem and "photos" not in preset.stem)
     assert not caplog.records
 
 
