@@ -5,9 +5,9 @@ from pathlib import Path
 import imageio.v3 as iio
 import numpy as np
 import pytest
-from own_folder import HEIGHT, WIDTH, message_of, open_own
+from own_folder import CAMERA, HEIGHT, WIDTH, message_of, open_own
 from posed_scenes import Transforms, transforms_of, write_transforms
-from tiny_scenes import INTRINSICS, circle_pose, smooth_image
+from tiny_scenes import circle_pose, smooth_image
 
 from gpnerf.data.protocol import Protocol, resolve
 from gpnerf.data.protocol_file import load_protocol
@@ -36,7 +36,7 @@ def names_of(*numbers: int) -> list[str]:
 
 def frames_of(*numbers: int) -> Transforms:
     poses = np.stack([circle_pose(number, 12) for number in numbers])
-    return transforms_of(poses, INTRINSICS, (HEIGHT, WIDTH), names_of(*numbers), near=0.5, far=7)
+    return transforms_of(poses, CAMERA, (HEIGHT, WIDTH), names_of(*numbers), near=0.5, far=7)
 
 
 def protocol() -> Protocol:
