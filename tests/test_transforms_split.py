@@ -127,3 +127,23 @@ def test_blenders_files_are_one_scene(
     assert rendered == {folder / held_out[0] / f"r_{number}.png" for number in range(9, 12)}
     assert len(protocol().training_indices(scene)) == 9 and scene.depth_range == (0.5, 7.0)
     assert "3 photographs are rendered in evaluation, from 9 others" in caplog.text
+
+
+@pytest.mark.parametrize("pictures", [(), (9, 10, 11)])
+def test_cameras_that_were_not_rendered_leave_the_protocol_its_targets(
+    tmp_path: Path, twelve: Path, pictures: tuple[int, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Exporters write cameras to render without pictures; if validation has some, these are rendered."""
+    folder = tmp_path / "own"
+    (folder / "images").mkdir(parents=True)
+    for number in (*range(9), *pictures):
+        (folder / f"images/{number}.png").write_bytes((twelve / f"images/{number}.png").read_bytes())
+    write_transforms(folder, frames_of(*range(9))).rename(folder / "transforms_train.json")
+    unseen = frames_of(9, 10)
+    for frame in unseen["frames"]:
+        frame["file_path"] = f"test/{Path(frame['file_path']).name}"
+    write_transforms(folder, unseen).rename(folder / "transforms_test.json")
+    if pictures:
+        write_transforms(folder, frames_of(*pictures)).rename(folder / "transforms_val.json")
+    assert split_of(open_own(folder))[0] == (list(pictures) or [0, 8])
+    assert "transforms_test.json: passed over, as none of the pictures" in caplog.text

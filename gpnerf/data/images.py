@@ -86,6 +86,9 @@ def decode_map(path: Path) -> Shaped[np.ndarray, "height width"]:
     expected = "a single-channel image"
     require_file(path, expected, _REMEDY)
     read_header(path)
+    with path.open("rb") as file:
+        if is_jpeg(file.read(2)):  # mixes ids of neighbours, and holds 8 bits of a depth that has 16
+            raise UserError(f"{path}: expected {expected} stored without loss, found a JPEG; export it again as PNG")
     try:
         image = iio.imread(path)
     except _UNREADABLE as error:
