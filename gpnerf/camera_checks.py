@@ -114,6 +114,13 @@ def require_intrinsics(
     return matrix
 
 
+def require_own_size(matrix: Float[np.ndarray, "3 3"], height: int, width: int, where: str, remedy: str) -> None:
+    """`UserError` if the principal point says that a camera belongs to pictures of another size, which are no crops."""
+    if other := other_size(matrix, height, width):
+        found = f"those of one of {other[1]}x{other[0]} (by the principal point)"
+        raise UserError(f"{where}: expected intrinsics of a {width}x{height} picture, found {found}; {remedy}")
+
+
 def _rotation_fault(rotation: Float[np.ndarray, "3 3"]) -> str | None:
     bounded = np.clip(rotation, -1e6, 1e6)  # so that no product overflows
     squares = bounded.T @ bounded

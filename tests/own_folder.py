@@ -6,13 +6,14 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 from posed_scenes import Transforms, transforms_of
-from tiny_scenes import INTRINSICS, circle_pose, smooth_image
+from tiny_scenes import circle_pose, smooth_image
 
 from gpnerf.data.posed_images import posed_images_scene
 from gpnerf.data.scene import FrameCache, Scene
 from gpnerf.errors import UserError
 
 HEIGHT, WIDTH, FRAMES = 24, 32, 3
+CAMERA = np.array([[30.0, 0, 15.5], [0, 31.0, 11.5], [0, 0, 1]])
 POSES = np.stack([circle_pose(number, FRAMES) for number in range(FRAMES)])
 
 
@@ -39,7 +40,7 @@ def write_images(folder: Path) -> None:
 
 def content() -> Transforms:
     """The transforms.json of the images that `write_images` writes."""
-    return transforms_of(POSES, INTRINSICS, (HEIGHT, WIDTH), [f"images/{number}.png" for number in range(FRAMES)])
+    return transforms_of(POSES, CAMERA, (HEIGHT, WIDTH), [f"images/{number}.png" for number in range(FRAMES)])
 
 
 def write_own(root: Path) -> Path:

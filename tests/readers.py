@@ -9,11 +9,11 @@ import imageio.v3 as iio
 import numpy as np
 import packed_scenes
 import torch
-from own_folder import FRAMES, HEIGHT, POSES, WIDTH, content, open_own, write_own
+from own_folder import CAMERA, FRAMES, HEIGHT, POSES, WIDTH, content, open_own, write_own
 from posed_scenes import parameters, write_colmap, write_transforms
 from sens_writer import png, sens_bytes, shots, write_archive
 from tiny_model import FAR, NEAR, architecture, model
-from tiny_scenes import INTRINSICS, circle_pose, smooth_image, write_label_table, write_replica, write_scannet
+from tiny_scenes import circle_pose, smooth_image, write_label_table, write_replica, write_scannet
 
 import gpnerf
 from gpnerf.config import parse
@@ -73,7 +73,7 @@ def _write_transforms(folder: Path) -> Path:
 
 def _colmap(name: str) -> Callable[[Path], Path]:
     def write(folder: Path) -> Path:
-        own, chosen = write_own(folder), {"model": "PINHOLE", "params": parameters("PINHOLE", INTRINSICS)}
+        own, chosen = write_own(folder), {"model": "PINHOLE", "params": parameters("PINHOLE", CAMERA)}
         points = np.random.default_rng(0).uniform(1, 2, (5, 3))
         camera = {**chosen, "width": WIDTH, "height": HEIGHT}
         names = [f"{number}.png" for number in range(FRAMES)]

@@ -7,7 +7,7 @@ from threading import Event
 
 import numpy as np
 import pytest
-from own_folder import open_own, write_images
+from own_folder import CAMERA, open_own, write_images
 from posed_scenes import parameters, transforms_of, write_colmap, write_transforms
 from sens_writer import shots, write_scan
 from test_load import PHOTOS, target, write_checkpoint
@@ -27,7 +27,6 @@ from gpnerf.video.paths import read_poses
 
 FRAMES, HEIGHT, WIDTH = 3, 24, 32
 POSES = np.stack([circle_pose(number, FRAMES) for number in range(FRAMES)])
-CAMERA = np.array([[30.0, 0, 15.5], [0, 31.0, 11.5], [0, 0, 1]])
 Change = Callable[[np.ndarray], np.ndarray]
 same: Change = np.copy
 

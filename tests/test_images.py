@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from scipy.ndimage import gaussian_filter
 from tiny_scenes import smooth_image
 
@@ -92,3 +93,11 @@ def test_colour_where_a_map_belongs_is_an_error_and_the_other_way_round(tmp_path
         decode_map(tmp_path / "colour.png")
     with pytest.raises(UserError, match=r"map\.png.*RGB"):
         decode_colour(tmp_path / "map.png")
+
+
+def test_depth_and_ids_in_jpeg_are_refused(tmp_path: Path) -> None:
+    """Under any name: 8 bits that are lossy are neither millimetres nor ids."""
+    for name in ("depth.jpg", "depth.png"):
+        Image.new("L", (32, 24), 80).save(tmp_path / name, format="JPEG")
+        with pytest.raises(UserError, match=f"{name}: expected .* without loss, found a JPEG"):
+            decode_map(tmp_path / name)

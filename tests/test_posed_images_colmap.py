@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from own_folder import FRAMES, HEIGHT, POSES, WIDTH, message_of, open_own, write_own
+from own_folder import CAMERA, FRAMES, HEIGHT, POSES, WIDTH, message_of, open_own, write_own
 from posed_scenes import parameters, write_colmap
-from tiny_scenes import INTRINSICS
 
 from gpnerf.data.scene import Scene
 from gpnerf.errors import UserError
@@ -28,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
 def write_model(folder: Path, text: bool = False, **camera: object) -> Path:
     chosen = {
         "model": "PINHOLE",
-        "params": parameters("PINHOLE", INTRINSICS),
+        "params": parameters("PINHOLE", CAMERA),
         "width": WIDTH,
         "height": HEIGHT,
         **camera,
@@ -90,7 +89,7 @@ def test_a_camera_that_cannot_be_undistorted_is_named(folder: Path, model: str, 
 
 @pytest.mark.parametrize("name", ["../../other/images/0.png", "{}/other/images/0.png", "missing.png"])
 def test_images_of_a_model_lie_in_the_folder(folder: Path, name: str) -> None:
-    camera = {"model": "PINHOLE", "params": parameters("PINHOLE", INTRINSICS), "width": WIDTH, "height": HEIGHT}
+    camera = {"model": "PINHOLE", "params": parameters("PINHOLE", CAMERA), "width": WIDTH, "height": HEIGHT}
     write_colmap(folder, POSES[:1], [name.format(folder.parent)], camera)
     message = message_of(folder)
     assert name.format(folder.parent) in message and ("leads elsewhere" in message or "found none" in message)
@@ -112,7 +111,7 @@ def test_text_models_as_people_write_them(folder: Path, change: Callable[[str], 
     (folder / "images" / "a b").mkdir()
     for number, name in enumerate(NAMES):
         (folder / "images" / f"{number}.png").rename(folder / "images" / name)
-    camera = {"model": "PINHOLE", "params": parameters("PINHOLE", INTRINSICS), "width": WIDTH, "height": HEIGHT}
+    camera = {"model": "PINHOLE", "params": parameters("PINHOLE", CAMERA), "width": WIDTH, "height": HEIGHT}
     points = np.random.default_rng(0).uniform(1, 2, (30, 3))
     binary = write_colmap(folder, POSES, NAMES, camera, points)
     expected = open_own(folder)
@@ -139,7 +138,7 @@ def test_a_binary_model_needs_no_points_either(folder: Path) -> None:
 def test_of_text_and_binary_in_one_folder_the_newer_is_read(
     folder: Path, newer: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    camera = {"model": "PINHOLE", "params": parameters("PINHOLE", INTRINSICS), "width": WIDTH, "height": HEIGHT}
+    camera = {"model": "PINHOLE", "params": parameters("PINHOLE", CAMERA), "width": WIDTH, "height": HEIGHT}
     names, shifted = [f"{number}.png" for number in range(FRAMES)], POSES.copy()
     shifted[:, :3, 3] += 1
     model = write_colmap(folder, shifted, names, camera, text=newer == "text")

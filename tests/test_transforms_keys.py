@@ -5,9 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from own_folder import HEIGHT, WIDTH, content, message_of, open_own, write_own
+from own_folder import CAMERA, HEIGHT, WIDTH, content, message_of, open_own, write_own
 from posed_scenes import Transforms, write_transforms
-from tiny_scenes import INTRINSICS
 
 from gpnerf.data.scene import Scene
 
@@ -28,7 +27,7 @@ def refused(folder: Path, transforms: Transforms) -> str:
     return message_of(folder)
 
 
-FX, FY, CX, CY = INTRINSICS[0, 0], INTRINSICS[1, 1], INTRINSICS[0, 2], INTRINSICS[1, 2]
+FX, FY, CX, CY = CAMERA[0, 0], CAMERA[1, 1], CAMERA[0, 2], CAMERA[1, 2]
 REFUSED = {
     **dict.fromkeys(["latlong", "equirectangular", "from_na", "black_transparent", "orthographic"], True),
     **dict.fromkeys(
@@ -39,7 +38,7 @@ REFUSED = {
     "rolling_shutter_time": 0.01,
     "mask_path": "masks/0.png",
     "fisheye_crop_radius": 12,
-    "intrinsic_matrix": INTRINSICS.tolist(),
+    "intrinsic_matrix": CAMERA.tolist(),
     "normal_mts_args": {"a": 1},
 }
 
@@ -155,6 +154,21 @@ def test_a_size_that_is_stated_counts(folder: Path) -> None:
     for keys, size in (({}, (HEIGHT, WIDTH)), ({"w": 40}, (HEIGHT, 40)), ({"h": 30.0}, (30, WIDTH))):
         assert opened(folder, bare | keys).file_size == size
     assert "w: expected a whole number" in refused(folder, bare | {"w": 32.5})
+
+
+@pytest.mark.parametrize("factor", [0.5, 2])
+def test_a_camera_of_another_picture_size_is_no_camera_of_this_one(
+    folder: Path, factor: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without a stated size it is refused; with one the picture may be a crop, which is worth a warning."""
+    numbers = {"fl_x": FX * factor, "fl_y": FY * factor, "cx": WIDTH / 2 * factor, "cy": HEIGHT / 2 * factor}
+    bare = {key: value for key, value in content().items() if key not in ("w", "h")}
+    other = f"{WIDTH * factor:g}x{HEIGHT * factor:g}"
+    message = refused(folder, bare | numbers)
+    assert f"expected intrinsics of a {WIDTH}x{HEIGHT} picture, found those of one of {other}" in message
+    assert len(opened(folder, content() | numbers)) == 3
+    [warning] = caplog.messages
+    assert f"0.png is the middle of a {other} picture" in warning and "unless it is a crop" in warning
 
 
 NUMBERS = {"fl_x": FX * 1.1, "fl_y": FY * 1.2, "cx": CX - 2.5, "cy": CY - 1.5, "k1": -0.01}

@@ -6,9 +6,8 @@ from pathlib import Path
 import imageio.v3 as iio
 import numpy as np
 import pytest
-from own_folder import FRAMES, HEIGHT, POSES, WIDTH, content, message_of, open_own, write_own
+from own_folder import CAMERA, FRAMES, HEIGHT, POSES, WIDTH, content, message_of, open_own, write_own
 from posed_scenes import Transforms, parameters, transforms_of, write_colmap, write_transforms
-from tiny_scenes import INTRINSICS
 
 from gpnerf.data.scene import Scene
 
@@ -100,13 +99,13 @@ def test_depth_steps_that_nobody_tells(folder: Path) -> None:
 def with_model(folder: Path, scale: float, names: list[str], **more: object) -> Scene:
     """A scene whose COLMAP model lies in colmap/sparse/0, in another frame and size of world than the poses."""
     points = np.random.default_rng(0).uniform(-0.2, 0.2, (300, 3))
-    camera = {"model": "PINHOLE", "params": parameters("PINHOLE", INTRINSICS), "width": WIDTH, "height": HEIGHT}
+    camera = {"model": "PINHOLE", "params": parameters("PINHOLE", CAMERA), "width": WIDTH, "height": HEIGHT}
     write_colmap(folder / "colmap", POSES, names, camera, points)
     transform = np.array([[1.0, 0, 0, 0.3], [0, 0, 1, -2], [0, -1, 0, 0.7], [0, 0, 0, 1]])
     poses = transform @ POSES
     poses[:, :3, 3] *= scale
     images = [f"images/{number}.png" for number in range(FRAMES)]
-    return opened(folder, transforms_of(poses, INTRINSICS, (HEIGHT, WIDTH), images, **more))
+    return opened(folder, transforms_of(poses, CAMERA, (HEIGHT, WIDTH), images, **more))
 
 
 NAMES = [f"{number}.png" for number in range(FRAMES)]

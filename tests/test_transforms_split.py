@@ -5,9 +5,9 @@ from pathlib import Path
 import imageio.v3 as iio
 import numpy as np
 import pytest
-from own_folder import HEIGHT, WIDTH, message_of, open_own
+from own_folder import CAMERA, HEIGHT, WIDTH, message_of, open_own
 from posed_scenes import Transforms, transforms_of, write_transforms
-from tiny_scenes import INTRINSICS, circle_pose, smooth_image
+from tiny_scenes import circle_pose, smooth_image
 
 from gpnerf.data.protocol import Protocol, resolve
 from gpnerf.data.protocol_file import load_protocol
@@ -36,7 +36,7 @@ def names_of(*numbers: int) -> list[str]:
 
 def frames_of(*numbers: int) -> Transforms:
     poses = np.stack([circle_pose(number, 12) for number in numbers])
-    return transforms_of(poses, INTRINSICS, (HEIGHT, WIDTH), names_of(*numbers), near=0.5, far=7)
+    return transforms_of(poses, CAMERA, (HEIGHT, WIDTH), names_of(*numbers), near=0.5, far=7)
 
 
 def protocol() -> Protocol:
@@ -127,3 +127,23 @@ def test_blenders_files_are_one_scene(
     assert rendered == {folder / held_out[0] / f"r_{number}.png" for number in range(9, 12)}
     assert len(protocol().training_indices(scene)) == 9 and scene.depth_range == (0.5, 7.0)
     assert "3 photographs are rendered in evaluation, from 9 others" in caplog.text
+
+
+@pytest.mark.parametrize("pictures", [(), (9, 10, 11)])
+def test_cameras_that_were_not_rendered_leave_the_protocol_its_targets(
+    tmp_path: Path, twelve: Path, pictures: tuple[int, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Exporters write cameras to render without pictures; if validation has some, these are rendered."""
+    folder = tmp_path / "own"
+    (folder / "images").mkdir(parents=True)
+    for number in (*range(9), *pictures):
+        (folder / f"images/{number}.png").write_bytes((twelve / f"images/{number}.png").read_bytes())
+    write_transforms(folder, frames_of(*range(9))).rename(folder / "transforms_train.json")
+    unseen = frames_of(9, 10)
+    for frame in unseen["frames"]:
+        frame["file_path"] = f"test/{Path(frame['file_path']).name}"
+    write_transforms(folder, unseen).rename(folder / "transforms_test.json")
+    if pictures:
+        write_transforms(folder, frames_of(*pictures)).rename(folder / "transforms_val.json")
+    assert split_of(open_own(folder))[0] == (list(pictures) or [0, 8])
+    assert "transforms_test.json: passed over, as none of the pictures" in caplog.text

@@ -84,6 +84,8 @@ def decode_map(path: Path) -> Shaped[np.ndarray, "height width"]:
     """A single-channel image of unsigned integers (depth in millimetres, raw label or instance ids)."""
     expected = "a single-channel image"
     content = read_bytes(path, expected, _REMEDY)
+    if is_jpeg(content):  # mixes ids of neighbours, and holds 8 bits of a depth that has 16
+        raise UserError(f"{path}: expected {expected} stored without loss, found a JPEG; export it again as PNG")
     try:
         with Image.open(io.BytesIO(content)) as header:
             _refuse_huge(path, header)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gpnerf.camera_checks import other_size
 from gpnerf.data.colmap import read_colmap
 from gpnerf.data.colmap_files import find_model
 from gpnerf.data.files import FileList, SceneFiles, first_of, rescale_intrinsics
@@ -55,6 +56,7 @@ def photographed_scene(
     lenses = tuple(photo.lens for photo in photos)
     plain = all(lens.is_pinhole and lens.size == lenses[0].size for lens in lenses)
     _warn_of_squeezing(name, photos, height, width)
+    _warn_of_another_size(name, photos)
     note_pictures(folder, read_headers([photo.path for photo in photos]))
     return Scene(
         name=name,
@@ -137,6 +139,18 @@ def _optional(name: str, paths: Sequence[Path]) -> FileList | None:
         lacking = first_of([paths[place] for place in sorted(missing)])
         logger.warning("%s: %d of %d frames go without: %s", name, len(missing), len(paths), lacking)
     return FileList(tuple(paths), missing)
+
+
+def _warn_of_another_size(name: str, photos: Sequence[PosedPhoto]) -> None:
+    """One warning that names the first photograph whose principal point is the middle of another picture size."""
+    for photo in photos:
+        if other := other_size(photo.lens.matrix, *photo.lens.size):
+            logger.warning(
+                "%s: the principal point of %s is the middle of a %dx%d picture, which has %dx%d; unless it is a crop "
+                "of that, scale the intrinsics",
+                *(name, photo.path, other[1], other[0], photo.lens.width, photo.lens.height),
+            )
+            return
 
 
 def _warn_of_squeezing(name: str, photos: Sequence[PosedPhoto], height: int, width: int) -> None:

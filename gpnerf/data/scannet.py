@@ -6,7 +6,14 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Float64
 
-from gpnerf.camera_checks import is_off_middle, other_size, pose_is_lost, require_intrinsics, require_pose, shape_fault
+from gpnerf.camera_checks import (
+    is_off_middle,
+    pose_is_lost,
+    require_intrinsics,
+    require_own_size,
+    require_pose,
+    shape_fault,
+)
 from gpnerf.data.file_names import recorded_frames, warn_without_picture
 from gpnerf.data.files import (
     FileSeries,
@@ -105,9 +112,7 @@ def read_intrinsics(
         return matrix
     height, width = size
     require_intrinsics(matrix, height, width, str(path), remedy)
-    if other := other_size(matrix, height, width):
-        found = f"those of one of {other[1]}x{other[0]} (by the principal point)"
-        raise UserError(f"{path}: expected intrinsics of a {width}x{height} picture, found {found}; {remedy}")
+    require_own_size(matrix, height, width, str(path), remedy)
     if is_off_middle(matrix, height, width):
         logger.warning(
             "%s: the principal point is far from the middle of a %dx%d picture: are these intrinsics of another size? "

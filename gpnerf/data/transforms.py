@@ -52,6 +52,15 @@ def read_transforms(path: Path) -> PosedPhotos:
     )
 
 
+def names_no_picture(path: Path) -> bool:
+    """Whether no picture that a transforms.json names is there; one with faults is left to `read_transforms`."""
+    frames = _load(path).get("frames")
+    if not isinstance(frames, list) or not all(isinstance(frame, Mapping) for frame in frames):
+        return False
+    where = f"{path}: file_path"
+    return bool(frames) and not any(inside(path.parent, frame.get("file_path"), where).is_file() for frame in frames)
+
+
 def _load(path: Path) -> Mapping[str, Any]:
     try:
         content = json.loads(read_text(path, "poses and cameras in JSON", "export it again"))

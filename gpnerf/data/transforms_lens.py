@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gpnerf.camera_checks import require_own_size
 from gpnerf.data.images import image_size
 from gpnerf.data.lens import Lens
 from gpnerf.data.posed_photos import checked_lens
@@ -26,6 +27,7 @@ _ALL = ("k1", "k2", "k3", "k4", "k5", "k6", "p1", "p2")
 # Keys for the same thing; of the focal lengths the first that is there counts.
 _KIND_KEYS = ("camera_model", "camera_type", "projection", "is_fisheye")
 _FOCAL_KEYS = {axis: (f"fl_{axis}", f"camera_angle_{axis}", f"{axis}_fov") for axis in "xy"}
+_STATED_SIZE = {"h", "w"}
 _LISTED = ("k1", "k2", "k3", "k4", "p1", "p2")  # nerfstudio's order of `distortion_params`
 
 
@@ -50,12 +52,15 @@ def read_lens(entry: Entry, path: Path) -> Lens:
     # Pixel centres: theirs lie at 0.5, ours at integers.
     centre = entry.number("cx", width / 2) - 0.5, entry.number("cy", height / 2) - 0.5
     lens = Lens(height, width, _focal(entry, width, height), centre, distortion, kind == "fisheye")
+    if not entry.values.keys() >= _STATED_SIZE:
+        remedy = "state w and h, the size that they belong to, or scale them to the size of the picture"
+        require_own_size(lens.matrix, height, width, entry.where, remedy)
     return checked_lens(lens, entry.where)
 
 
 def _size(entry: Entry, path: Path) -> tuple[int, int]:
     """(height, width) as stated, else of the file, which is opened only then."""
-    if {"h", "w"} <= entry.values.keys():
+    if entry.values.keys() >= _STATED_SIZE:
         return entry.whole("h"), entry.whole("w")
     height, width = image_size(path)
     return entry.whole("h", float(height)), entry.whole("w", float(width))

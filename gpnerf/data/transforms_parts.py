@@ -1,20 +1,31 @@
 """Scenes whose photographs are split over several files: transforms_train.json and its like, as Blender's exporters
 write them."""
 
+import logging
 from pathlib import Path
 
 from gpnerf.data.posed_photos import PosedPhotos, Split, in_order
-from gpnerf.data.transforms import read_transforms
+from gpnerf.data.transforms import names_no_picture, read_transforms
 from gpnerf.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 _TRAIN = "transforms_train.json"
 _HELD_OUT = ("transforms_test.json", "transforms_val.json")
 
 
 def find_parts(folder: Path) -> list[Path]:
-    """The file of the photographs to look at, and the first of those to render; none without the former."""
+    """The file of the photographs to look at, and the first of those to render; none without the former.
+
+    Exporters can write the cameras to render without rendering them; such a file is passed over with a warning.
+    """
+    if not (folder / _TRAIN).exists():
+        return []
     held_out = [folder / name for name in _HELD_OUT if (folder / name).exists()]
-    return [folder / _TRAIN, *held_out[:1]] if (folder / _TRAIN).exists() else []
+    bare = [path for path in held_out if names_no_picture(path)]
+    if bare:
+        logger.warning("%s: passed over, as none of the pictures that it names is there", bare[0])
+    return [folder / _TRAIN, *[path for path in held_out if path not in bare][:1]]
 
 
 def read_parts(paths: list[Path]) -> PosedPhotos:
