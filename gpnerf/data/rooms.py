@@ -18,7 +18,7 @@ from gpnerf.data.procedural.shapes import block
 from gpnerf.data.procedural.solids import Solids, pack
 from gpnerf.errors import UserError
 from gpnerf.ownership import made_whole
-from gpnerf.storage import read_text, write_whole
+from gpnerf.storage import read_json, write_whole
 
 _RECORD = "room.json"
 _BUILDING = {"wall", "floor", "ceiling"}
@@ -112,10 +112,7 @@ def require_same_room(folder: Path, seed: int, layout: str, frames: int, width: 
     if not path.is_file():
         return
     remedy = "remove the folder to have it written anew, or choose another --out"
-    try:
-        found = json.loads(read_text(path, "the description of a room", remedy))
-    except ValueError as error:
-        raise UserError(f"{path}: expected the description of a room, found no JSON ({error}); {remedy}") from error
+    found = read_json(path, "the description of a room", remedy)
     if found != (expected := _described(seed, layout, frames, width, height)):
         raise UserError(f"{folder}: expected a room of {expected}, found one of {found}; {remedy}")
 
