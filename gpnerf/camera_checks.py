@@ -65,7 +65,7 @@ def size_fault(matrix: Float[np.ndarray, "3 3"], height: int, width: int) -> str
     least, most = (share * longer for share in _FOCAL_RANGE)
     if np.abs(centre).max() <= _LARGEST_SHARE:
         return f"focal lengths {_row(focal)} and principal point {_row(centre)}: shares of the picture, not pixels"
-    if not (-0.5 <= centre[0] <= width - 0.5 and -0.5 <= centre[1] <= height - 0.5):
+    if not (-0.5 < centre[0] < width - 0.5 and -0.5 < centre[1] < height - 0.5):
         hint = f", but in the middle of one of {_text(*other)}" if (other := other_size(matrix, height, width)) else ""
         return f"the principal point {_row(centre)}, outside the picture{hint}"
     if focal.min() < least or focal.max() > most:

@@ -107,8 +107,8 @@ class Tracker:
             return
         for name, value in values.items():
             self._board.add_scalar(name, value, step)
-        # JSON has no NaN and no infinity.
         self._board.flush()
+        # JSON has no NaN and no infinity.
         numbers = {name: value if math.isfinite(value) else repr(value) for name, value in values.items()}
         try:
             self._scalars_file.write(json.dumps({"step": step, **numbers}) + "\n")

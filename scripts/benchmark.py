@@ -43,7 +43,7 @@ from gpnerf.distributed import select_device
 from gpnerf.errors import UserError, run_script
 from gpnerf.geometry import camera_rays
 from gpnerf.models.gpnerf import GPNeRF
-from gpnerf.storage import strict_json
+from gpnerf.storage import strict_json, write_whole
 from gpnerf.structures import Example
 from gpnerf.training.pixels import choose_pixels
 
@@ -99,7 +99,7 @@ def main() -> None:
     if "loader" in args.parts:
         content["loader"] = _loader(setting.config)
     if args.output:
-        args.output.write_text(strict_json(content, indent=1) + "\n")
+        write_whole(args.output, strict_json(content, indent=1) + "\n")
     print(tables(content, results))
 
 

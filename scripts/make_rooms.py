@@ -24,12 +24,14 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from gpnerf.data.label_digests import read_digests, verify_labels
+from gpnerf.data.labels import LABEL_TABLE
 from gpnerf.data.procedural.categories import label_table
 from gpnerf.data.procedural.disk import LAYOUTS
 from gpnerf.data.rooms import describe_room, require_same_room, write_room
 from gpnerf.data.worlds import LAYOUT as WORLD
 from gpnerf.data.worlds import write_world
 from gpnerf.errors import UserError, run_script
+from gpnerf.storage import write_whole
 
 _ROOMS_PER_SEED = 60_000  # a multiple of the number of room kinds, so that kinds take turns for every seed
 _SIZES = {"scannet": (160, 128), "replica": (160, 120)}
@@ -50,7 +52,7 @@ def main() -> None:
         raise UserError(f"--width, --height: the Replica camera has 4:3 pictures, found {width}x{height}: try 160 120")
     args.out.mkdir(parents=True, exist_ok=True)
     if args.layout == "scannet":
-        (args.out / "scannetv2-labels.combined.tsv").write_text(label_table())
+        write_whole(args.out / LABEL_TABLE, label_table())
     numbers = _bench_numbers() if args.bench else range(args.first, args.first + args.rooms)
     folders = {n: args.out / f"{'world' if args.worlds else 'room'}_{n:04d}" for n in numbers}
     missing = [n for n in numbers if not folders[n].exists()]

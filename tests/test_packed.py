@@ -27,6 +27,7 @@ from packed_scenes import (
     replica,
     room,
 )
+from scripts_here import InThisProcess, run_here, script
 
 from gpnerf.data.catalogue import scene_folder
 from gpnerf.data.dataset import TrainingExamples
@@ -128,25 +129,19 @@ def test_sizes_and_rules_have_files_of_their_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_script_packs_what_is_missing(tmp_path: Path) -> None:
+def test_the_script_packs_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     name = room(tmp_path)
     shutil.copytree(tmp_path / "data/rooms" / name, tmp_path / "data/rooms/room_9000")
     (tmp_path / "val.txt").write_text("room_9000")
-    command = [
-        sys.executable,
-        "scripts/pack_scenes.py",
-        "--config",
-        "configs/gnt_rooms.txt",
-        "--rootdir",
-        str(tmp_path),
-    ]
+    command = ["scripts/pack_scenes.py", "--config", "configs/gnt_rooms.txt", "--rootdir", str(tmp_path)]
     command += ["--train_scenes", name, "--val_set_list", str(tmp_path / "val.txt"), "--jobs", "2"]
-
-    def run() -> str:
-        return subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True).stdout
-
-    assert "2 scenes packed (0 were already)" in run()
+    done = subprocess.run([sys.executable, *command], cwd=REPOSITORY, check=True, capture_output=True, text=True)
+    assert "2 scenes packed (0 were already)" in done.stdout
     protocol = load_protocol("clean", "rooms", CONFIGS)
     assert all(opened(tmp_path, scene, protocol).packed is not None for scene in (name, "room_9000"))
     os.utime(tmp_path / "data/rooms" / name / "color/3.jpg")
-    assert "2 scenes packed (1 were already)" in run()
+    monkeypatch.setattr(script("scripts/pack_scenes.py"), "ProcessPoolExecutor", InThisProcess)
+    run_here(*command)
+    assert "2 scenes packed (1 were already)" in capsys.readouterr().out

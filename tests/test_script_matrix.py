@@ -1,18 +1,16 @@
 """Every script on every layout with every task: it does its work, or says in one line why it cannot."""
 
-import importlib.util
 import json
 import math
 import shutil
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
 from matrix_data import FRAMES, LAYOUTS, TARGET, flags_of, write_layouts
-from tiny_runs import HEIGHT, REPOSITORY, WIDTH
+from scripts_here import InThisProcess, run_here, script
+from tiny_runs import HEIGHT, WIDTH
 
 from gpnerf.assembly.data import data_source
 from gpnerf.config import parse
@@ -27,29 +25,11 @@ TASKS = ("semantic", "instance", "panoptic")
 NO_CLASSES = "instance_replica has no class labels; take --task instance"
 SCORES = {"semantic": {"miou"}, "instance": {"ap50"}, "panoptic": {"miou", "ap50", "pq"}}
 PARTS = {"semantic": {"semantic"}, "instance": {"instance"}, "panoptic": {"semantic", "instance", "panoptic"}}
-_loaded: dict[str, ModuleType] = {}
-
-
-def script(name: str) -> ModuleType:
-    """A script as a module, loaded once."""
-    if name not in _loaded:
-        spec = importlib.util.spec_from_file_location(f"matrix_{Path(name).stem}", REPOSITORY / name)
-        assert spec is not None and spec.loader is not None
-        sys.modules[spec.name] = _loaded[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(_loaded[name])
-    return _loaded[name]
-
-
-def run(name: str, *arguments: object) -> None:
-    """A script's `main` with these arguments."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", [name, *map(str, arguments)])
-        script(name).main()
 
 
 def refused(words: str, name: str, *arguments: object) -> None:
     with pytest.raises(UserError, match=words) as caught:
-        run(name, *arguments)
+        run_here(name, *arguments)
     assert "\n" not in str(caught.value)
 
 
@@ -59,7 +39,7 @@ def root(tmp_path_factory: pytest.TempPathFactory, tiny_setting: None) -> Path:
     folder = tmp_path_factory.mktemp("matrix")
     write_layouts(folder)
     for name in {layout.start for layout in LAYOUTS.values()}:
-        run("train_gpnerf.py", *flags_of(folder, name, "semantic", "--expname", f"start_{name}"))
+        run_here("train_gpnerf.py", *flags_of(folder, name, "semantic", "--expname", f"start_{name}"))
     return folder
 
 
@@ -77,9 +57,9 @@ def test_scripts_that_score_and_show(root: Path, name: str, task: str, monkeypat
         for each in ("render_video", "export_geometry", "view"):
             refused(NO_CLASSES, f"scripts/{each}.py", "--scene", scene, *own, *start)
         return
-    run("ft_gpnerf.py", *own, *start)
+    run_here("ft_gpnerf.py", *own, *start)
     given = [*own, *start] if task == "semantic" else own  # instances have weights of their scene's own
-    run("eval_gpnerf.py", *given)
+    run_here("eval_gpnerf.py", *given)
     scores = json.loads(next(root.glob(f"out/{name}_{task}/eval/*/metrics.json")).read_text())["overall"]
     assert math.isfinite(scores["psnr"]) and SCORES[task] <= {key for key in scores if scores[key] is not None}
     film(root, name, task, given)
@@ -94,9 +74,9 @@ def test_scripts_that_train_and_look_at_data(root: Path, name: str) -> None:
         words = NO_CLASSES if (name, task) == ("replica_dm", "panoptic") else "instances are learnt scene by scene"
         refused(words, "train_gpnerf.py", *flags_of(root, name, task))
     if layout.dataset == "posed_images":
-        run("train_gpnerf.py", *flags_of(root, name, "semantic", "--expname", f"trained_{name}"))
+        run_here("train_gpnerf.py", *flags_of(root, name, "semantic", "--expname", f"trained_{name}"))
         assert (root / f"out/trained_{name}/model_000001.pth").is_file()
-    run("scripts/check_data.py", layout.folder(root), "--out", root / f"checked_{name}", "--pairs", 2)
+    run_here("scripts/check_data.py", layout.folder(root), "--out", root / f"checked_{name}", "--pairs", 2)
     assert "# Check of 1 scenes: 0 with mistakes" in (root / f"checked_{name}/report.md").read_text()
 
 
@@ -112,7 +92,7 @@ def test_the_loader_is_measured(root: Path, name: str, monkeypatch: pytest.Monke
     if name == "replica_dm":
         refused("expected label files in the training scenes", "scripts/benchmark.py", *measured)
         measured += ["--semantic_loss_scale", 0, "--distill_loss_scale", 0]
-    run("scripts/benchmark.py", *measured)
+    run_here("scripts/benchmark.py", *measured)
     rates = json.loads((root / "loader.json").read_text())["loader"]
     assert len(rates) == 2 and min(rates.values()) > 0
 
@@ -129,7 +109,7 @@ def test_packed_scenes_keep_the_camera_of_every_frame(
 
     before = opened("before")
     monkeypatch.setattr(script("scripts/pack_scenes.py"), "ProcessPoolExecutor", InThisProcess)
-    run("scripts/pack_scenes.py", *flags)
+    run_here("scripts/pack_scenes.py", *flags)
     after = opened("after")
     assert "1 scenes packed" in capsys.readouterr().out
     assert before.packed is None and after.packed is not None
@@ -139,22 +119,9 @@ def test_packed_scenes_keep_the_camera_of_every_frame(
     shutil.rmtree(layout.folder(root) / "packed")
 
 
-class InThisProcess:
-    """Stands in for a pool of processes, which would import everything anew."""
-
-    def __init__(self, *_: object, **__: object) -> None:
-        self.map = map
-
-    def __enter__(self) -> "InThisProcess":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-
 def film(root: Path, name: str, task: str, given: list[object]) -> None:
     folder = root / f"film_{name}_{task}"
-    run("scripts/render_video.py", "--scene", LAYOUTS[name].scene, "--frames", 2, "--out", folder, *given)
+    run_here("scripts/render_video.py", "--scene", LAYOUTS[name].scene, "--frames", 2, "--out", folder, *given)
     assert (folder / "video.mp4").is_file()
     assert {path.name.split("_")[0] for path in folder.glob("*_0001.png")} == {"rgb", "depth"} | PARTS[task]
 
@@ -163,7 +130,7 @@ def meshes(root: Path, name: str, task: str, given: list[object]) -> None:
     how = ("--scene", LAYOUTS[name].scene, "--every", 3, "--voxel", 0.3, "--smallest_piece", 1)
     for kind in ((), ("--true",)):
         folder = root / f"mesh_{name}_{task}{len(kind)}"
-        run("scripts/export_geometry.py", *how, *kind, "--out", folder, *given)
+        run_here("scripts/export_geometry.py", *how, *kind, "--out", folder, *given)
         assert (folder / "mesh.ply").stat().st_size > 0
 
 
@@ -177,5 +144,5 @@ def viewer(scene: str, labellings: int, given: list[object], monkeypatch: pytest
         server.stop()
 
     monkeypatch.setattr(ViewServer, "serve", look_once)
-    run("scripts/view.py", "--scene", scene, *given)
+    run_here("scripts/view.py", "--scene", scene, *given)
     assert len(seen) == 2 + labellings and len(set(seen)) == 1

@@ -3,13 +3,12 @@
 import json
 import signal
 import statistics
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 from launched import PATIENCE, launch
+from scripts_here import run_here
 from tiny_runs import REPOSITORY, flags, write_rooms
 
 from gpnerf.config import parse
@@ -226,20 +225,13 @@ def test_a_study_runs_resumes_and_shows_a_failure(tmp_path: Path) -> None:
         assert measured["checkpoint"]["step"] == 2 and numbers["psnr"] == measured["overall"]["psnr"]
         assert numbers[SECONDS] > 0 and (numbers["miou_query"] is None) == (name == "labels")
     stamps = {path: path.stat().st_mtime_ns for path in folder.rglob("*.*") if path.parent != folder}
-    code, _ = launch(1, "scripts/run_study.py", [*arguments, "--rows", "labels", "features"], tmp_path / "log", ())
-    assert code == 0
+    run_here("scripts/run_study.py", *arguments, "--rows", "labels", "features")
     assert stamps == {path: path.stat().st_mtime_ns for path in folder.rglob("*.*") if path.parent != folder}
     table = (folder / "table.md").read_text()
     assert "failed" not in table and "0 of 1" in table  # all rows stand in it, whichever were to be run
     study.write_text(study.read_text().replace("--semantic_model fc", "--semantic_model fc --dropout 0.3"))
-    refused = subprocess.run(
-        [sys.executable, "scripts/run_study.py", *arguments],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert refused.returncode == 2 and "this run was started with dropout = 0" in refused.stderr
+    with pytest.raises(UserError, match="this run was started with dropout = 0"):
+        run_here("scripts/run_study.py", *arguments)
 
 
 def test_an_outcome_has_the_scores_that_there_are(tmp_path: Path) -> None:

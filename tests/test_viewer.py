@@ -55,7 +55,7 @@ def test_a_source_camera_looks_as_it_does() -> None:
     camera = look_of(sources, 2).camera(48)
     assert (camera.height, camera.width) == (48, 60)
     assert torch.allclose(camera.intrinsics, sources.intrinsics[2], atol=1e-3)
-    assert torch.allclose(camera.cam_to_world, sources.cam_to_world[2], atol=1e-6)
+    assert torch.allclose(camera.cam_to_world.float(), sources.cam_to_world[2], atol=1e-6)
 
 
 def output(level: int) -> ImageOutput:

@@ -90,7 +90,7 @@ def carry(scene: Scene, first: int, second: int, stride: int = 1) -> Carried | N
     places, in_front = project(world, camera)
     visible = (in_front & inside_image(places, height, width))[0] & (z > 0)
     places = places[0].round().long().clamp(torch.tensor(0), torch.tensor([width - 1, height - 1]))
-    to_camera = torch.linalg.inv(camera.cam_to_world[0])
+    to_camera = torch.linalg.inv(camera.cam_to_world[0]).to(world.dtype)
     expected = world @ to_camera[2, :3] + to_camera[2, 3]
     seen = other_depth[places[:, 1], places[:, 0]]
     return Carried(pixels, places, z > 0, visible & ((seen - expected).abs() < _SAME_DEPTH * seen))

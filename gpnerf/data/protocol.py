@@ -1,6 +1,5 @@
 """An evaluation protocol: which scenes and frames are rendered, from which views, at which size, and how they score."""
 
-import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ from gpnerf.data.scene import Scene
 from gpnerf.data.targets import FrameRule, indices_of
 from gpnerf.data.view_selection import draw_from_pool, nearest, pose_distances, released_distances
 from gpnerf.errors import UserError
+from gpnerf.storage import digest
 from gpnerf.structures import Compat
 
 logger = logging.getLogger(__name__)
@@ -154,7 +154,7 @@ def resolve(protocol: Protocol, scenes: Sequence[Scene]) -> dict[str, Any]:
         described["resolved_depth_ranges"] = {scene.name: protocol.depth_range(scene, "evaluation") for scene in scenes}
     plain = json.loads(json.dumps(described))
     text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
-    return {**plain, "sha256": hashlib.sha256(text.encode()).hexdigest()}
+    return {**plain, "sha256": digest(text)}
 
 
 def _warn_of_lost_targets(scene: Scene, frames: Sequence[int]) -> None:

@@ -8,6 +8,7 @@ from jaxtyping import Float, Float64
 
 from gpnerf.camera_checks import (
     is_off_middle,
+    other_size,
     pose_is_lost,
     require_intrinsics,
     require_own_size,
@@ -100,7 +101,8 @@ def read_intrinsics(
 ) -> Float64[np.ndarray, "3 3"]:
     """The colour camera of a recording, in pixels of pictures of (height, width) `size`; of whichever without.
 
-    A recording is not cropped: the principal point of intrinsics that are its own is near the middle.
+    The principal point of a recording is near the middle. Pictures cut out of larger ones may have it elsewhere, which
+    is worth a warning; one that is the middle of a smaller or turned picture says that the intrinsics are not theirs.
 
     Raises:
         UserError: the file holds no pinhole camera, or that of another picture size.
@@ -112,7 +114,9 @@ def read_intrinsics(
         return matrix
     height, width = size
     require_intrinsics(matrix, height, width, str(path), remedy)
-    require_own_size(matrix, height, width, str(path), remedy)
+    other = other_size(matrix, height, width)
+    if other and min(other[0] - height, other[1] - width) < 0:
+        require_own_size(matrix, height, width, str(path), remedy)
     if is_off_middle(matrix, height, width):
         logger.warning(
             "%s: the principal point is far from the middle of a %dx%d picture: are these intrinsics of another size? "

@@ -1,6 +1,5 @@
 """Reads transforms.json, the poses and cameras of photographs as nerfstudio, instant-ngp and Blender write them."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from gpnerf.data.transforms_keys import check_keys
 from gpnerf.data.transforms_lens import merged, read_lens
 from gpnerf.data.transforms_split import listed_split
 from gpnerf.errors import UserError
-from gpnerf.storage import read_text
+from gpnerf.storage import read_json
 
 TRANSFORMS = "transforms.json"
 # OpenGL's camera looks along -z with y up, ours along z with y down.
@@ -34,7 +33,7 @@ def read_transforms(path: Path) -> PosedPhotos:
         UserError: the file is no such JSON, a number is missing or impossible, a path leads out of the folder, or a
             key would change pictures or poses in a way that is not read.
     """
-    folder, top = path.parent, _load(path)
+    folder, top = path.parent, read_json(path, "poses and cameras", "export it again")
     frames = top.get("frames")
     if not isinstance(frames, list) or not frames:
         raise UserError(f"{path}: expected a list 'frames' with an entry for each image, found none; export it again")
@@ -54,21 +53,11 @@ def read_transforms(path: Path) -> PosedPhotos:
 
 def names_no_picture(path: Path) -> bool:
     """Whether no picture that a transforms.json names is there; one with faults is left to `read_transforms`."""
-    frames = _load(path).get("frames")
+    frames = read_json(path, "poses and cameras", "export it again").get("frames")
     if not isinstance(frames, list) or not all(isinstance(frame, Mapping) for frame in frames):
         return False
     where = f"{path}: file_path"
     return bool(frames) and not any(inside(path.parent, frame.get("file_path"), where).is_file() for frame in frames)
-
-
-def _load(path: Path) -> Mapping[str, Any]:
-    try:
-        content = json.loads(read_text(path, "poses and cameras in JSON", "export it again"))
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: expected JSON, found a mistake ({error}); export it again") from error
-    if not isinstance(content, Mapping):
-        raise UserError(f"{path}: expected a JSON object, found {type(content).__name__}; export it again")
-    return content
 
 
 def _photo(folder: Path, top: Mapping[str, Any], frame: Any, where: str) -> PosedPhoto:

@@ -78,8 +78,9 @@ def _seen(
 ) -> tuple[Int64[Tensor, "seen"], Float[Tensor, "seen 2"], Float[Tensor, "seen"]]:
     """The vertices that a view sees, where in its picture, and how much it counts for each."""
     camera = view.camera
-    from_camera = points - camera.cam_to_world[:3, 3]
-    z, cosine = from_camera @ camera.cam_to_world[:3, 2], -geometry.cosine(from_camera, normals)
+    pose = camera.cam_to_world.to(points.dtype)
+    from_camera = points - pose[:3, 3]
+    z, cosine = from_camera @ pose[:3, 2], -geometry.cosine(from_camera, normals)
     pixels = geometry.project(points, camera.mapped(lambda matrix: matrix[None]))[0][0]
     facing = geometry.inside_image(pixels[None], camera.height, camera.width)[0] & (z > 0) & (cosine > 0)
     vertices = facing.nonzero()[:, 0]
