@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import cv2
@@ -137,11 +136,3 @@ def test_script_writes_each_room_once(tmp_path: Path) -> None:
     assert "2 were there" in run(*options, "--frames", "3").stdout
     refused = run("--layout", "replica", "--width", "100", "--height", "100")
     assert refused.returncode == 2 and refused.stderr.startswith("error: --width") and refused.stderr.count("\n") == 1
-
-
-@pytest.mark.parametrize(("layout", "width", "height", "rate"), [("scannet", 320, 240, 2), ("replica", 160, 120, 4)])
-def test_speed(tmp_path: Path, layout: str, width: int, height: int, rate: float) -> None:
-    """Frames a second of processor time, from the seed to the files."""
-    begin = time.process_time()
-    write_room(tmp_path / "room", 0, layout, 20, width, height)
-    assert 20 / (time.process_time() - begin) >= rate
