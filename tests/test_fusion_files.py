@@ -56,6 +56,20 @@ def test_points_and_mesh_hold_places_colours_and_the_data_sets_ids(tmp_path: Pat
     assert trimesh.load(tmp_path / "mesh.ply", process=False).faces.tolist() == square().faces.tolist()
 
 
+def test_no_file_of_an_earlier_reconstruction_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_geometry(tmp_path, square(1.5), looks(), Legend(NAMES, IDS))
+    paths = write_geometry(tmp_path, square(), looks(instances=None), Legend(NAMES, ()))
+    assert sorted(tmp_path.iterdir()) == sorted(paths)  # without mesh_instances.glb
+
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(files, "write_whole", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        write_geometry(tmp_path, square(), looks(), Legend(NAMES, IDS))
+    assert [path.name for path in tmp_path.iterdir()] == ["preview.png"]  # no old mesh beside the new picture
+
+
 def test_glb_stands_upright_with_linear_colours_and_one_file_for_each_colouring(tmp_path: Path) -> None:
     write_geometry(tmp_path, square(1.5), looks(), Legend(NAMES, IDS))
     legend = json.loads((tmp_path / "legend.json").read_text())

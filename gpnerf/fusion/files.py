@@ -20,6 +20,8 @@ from gpnerf.visualize.png import save_picture
 
 # glTF's y axis points up, where a scene's z axis does.
 _Z_UP_TO_Y_UP = np.array([[1, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
+# All that a reconstruction may leave.
+_NAMES = ("mesh.ply", "points.ply", "mesh.glb", "mesh_classes.glb", "mesh_instances.glb", "legend.json", "preview.png")
 _GAMMA = 2.2  # glTF's vertex colours are linear in light, photos are not
 
 Colours = UInt8[np.ndarray, "vertices 3"]
@@ -48,6 +50,7 @@ def write_geometry(folder: Path, surface: Surface, looks: Appearance, legend: Le
 
     Every vertex of a PLY file has x y z (metres, the scene's axes), red green blue alpha, class and instance: the data
     set's ids, -1 for none. GLB files are turned so that the scene's z axis points up there.
+    The files of an earlier reconstruction go first: a stop never leaves some of each.
     """
     photo = to_uint8(looks.colour).numpy()
     classes, instances = (_ids(ids, len(photo)) for ids in (looks.classes, looks.instances))
@@ -65,6 +68,8 @@ def write_geometry(folder: Path, surface: Surface, looks: Appearance, legend: Le
         **{f"{name}.glb": _glb(surface, colours) for name, colours in paintings.items()},
         "legend.json": strict_json(_described(legend), indent=1).encode(),
     }
+    for name in _NAMES:
+        (folder / name).unlink(missing_ok=True)
     save_picture(folder / "preview.png", preview(surface, list(paintings.values())))
     for name, content in files.items():
         write_whole(folder / name, content)
