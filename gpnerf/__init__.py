@@ -4,9 +4,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-# Read when PyTorch is loaded, which no script does before this package. Its waiting threads would spin otherwise, and
-# on a busy machine take the time of the very threads that they wait for. A value of the user's stays.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Read when PyTorch is loaded, which no script does before this package. Its waiting threads would spin for milliseconds
+# otherwise, and on a busy machine take the time of the very threads that they wait for. So short a spin costs an idle
+# machine nothing, where sleeping at once (OMP_WAIT_POLICY=PASSIVE) makes a step half as long again. The user decides.
+if not os.environ.keys() & {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"}:
+    os.environ["GOMP_SPINCOUNT"] = "1000"
 
 if TYPE_CHECKING:
     import gpnerf.novel_views

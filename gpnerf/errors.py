@@ -94,6 +94,13 @@ class StopSignals:
         self.came = signal.Signals(number)
 
 
+@contextmanager
+def ended_at_once() -> Iterator[None]:
+    """Inside, a signal ends the process as the system does it: for waits in which Python does not get to handle it."""
+    with _handled(signal.SIG_DFL, _heeded()):
+        yield
+
+
 def run_script(main: Callable[[], None]) -> None:
     """Run an entry script's `main`; what the user can mend ends it with one line on stderr and exit code 2.
 

@@ -1,10 +1,14 @@
 """A lost process is noticed whatever the others do, and a program that ends early says why in one line."""
 
 import logging
+import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from torch.distributed import HashStore
@@ -151,3 +155,23 @@ def test_a_closed_terminal_does_not_stop_what_nohup_started() -> None:
         assert went_on == [None] and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.slow
+def test_a_process_that_waits_for_the_others_can_be_stopped() -> None:
+    """Its wait is not Python's, so that no handler would run before the others have come."""
+    given = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
+    code = (
+        "import gpnerf.errors as e, gpnerf.distributed as d, torch; print('here', flush=True); "
+        "e.run_script(lambda: d.init(torch.device('cpu'), 'env://'))"
+    )
+    command = [sys.executable, "-c", code]
+    root = str(Path(__file__).parent.parent)
+    process = subprocess.Popen(command, env=os.environ | given, cwd=root, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None and process.stdout.readline() == b"here\n"
+        time.sleep(1)
+        process.terminate()
+        assert process.wait(20) == -signal.SIGTERM
+    finally:
+        process.kill()

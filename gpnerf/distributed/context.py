@@ -12,7 +12,7 @@ import torch.distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
 from gpnerf.distributed.heartbeat import Heartbeat
-from gpnerf.errors import UserError
+from gpnerf.errors import UserError, ended_at_once
 
 T = TypeVar("T")
 
@@ -112,9 +112,10 @@ def init(device: torch.device, dist_url: str = "env://", environ: Mapping[str, s
     if here.world_size == 1:
         return here
     place = _meeting_point(dist_url, environ)
-    store, rank, size = next(rendezvous(place, here.rank, here.world_size, timeout=_MEETING))
     backend = "nccl" if device.type == "cuda" else "gloo"
-    dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=_COLLECTIVE)
+    with ended_at_once():  # nothing is there to be saved yet
+        store, rank, size = next(rendezvous(place, here.rank, here.world_size, timeout=_MEETING))
+        dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=_COLLECTIVE)
     heartbeat = Heartbeat(dist.PrefixStore("heartbeat", store.clone()), rank, size)
     heartbeat.start()
     return replace(here, heartbeat=heartbeat)
