@@ -97,6 +97,23 @@ def test_a_stopped_video_goes_on_and_is_the_same(
     assert (root / "parts/depth.mp4").is_file()
 
 
+def test_no_film_of_earlier_frames_stays_while_others_are_rendered(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = root / "stale"
+    video(root, out=folder, film=Film(5, separate=True, strip=2))
+    video(root, out=folder)
+    (folder / "own.mp4").write_bytes(b"the user's")
+    assert len(list(folder.glob("*.mp4"))) == 5 and (folder / "strip.png").is_file()
+    (folder / "rgb_0002.png").unlink()
+
+    def stopped(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(FreeViews, "render_from", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        video(root, out=folder)
+    assert [path.name for path in folder.glob("*.mp4")] == ["own.mp4"] and not (folder / "strip.png").exists()
+
+
 @pytest.mark.parametrize(
     ("more", "changes", "name"),
     [

@@ -25,6 +25,7 @@ _TILE_WIDTH = 320  # at least
 _STRIP_TILE_WIDTH = 160
 _EVEN = 2  # the usual pixel format of mp4 halves both sides
 _QUALITY = 8  # of 10
+_TOGETHER, _STRIP = "video.mp4", "strip.png"
 _NAMED = 12  # ids in the legend, those with most pixels
 
 
@@ -45,7 +46,7 @@ class Film:
         if self.strip:
             chosen = np.linspace(0, folder.count - 1, self.strip).round().astype(int).tolist()
             tiles = [show(k) for show in shows.values() for k in chosen]
-            written.append(folder.path / "strip.png")
+            written.append(folder.path / _STRIP)
             save_picture(written[0], panel(tiles, len(chosen), legend, _STRIP_TILE_WIDTH))
         if self.separate:
             return written + [
@@ -54,7 +55,14 @@ class Film:
             ]
         width = max(_TILE_WIDTH, shows["colour"](0).picture.shape[1])
         sheets = (panel([show(k) for show in shows.values()], len(shows), legend, width) for k in frames)
-        return [*written, self._encode(folder.path / "video.mp4", sheets)]
+        return [*written, self._encode(folder.path / _TOGETHER, sheets)]
+
+    @staticmethod
+    def remove(folder: FrameFolder, labellings: Sequence[Labelling]) -> None:
+        """Delete what was made of earlier frames, by its name: other films in the folder stay."""
+        separate = ("colour", "depth", *(labelling.title for labelling in labellings))
+        for name in (_STRIP, _TOGETHER, *(f"{title}.mp4" for title in separate)):
+            (folder.path / name).unlink(missing_ok=True)
 
     def _encode(self, path: Path, pictures: Iterable[Picture]) -> Path:
         """Write a film in one move."""

@@ -52,6 +52,8 @@ class Video:
         frames = FrameFolder(self.folder, parts, len(self.poses))
         frames.claim(self.description, self.data, self.poses)
         missing = frames.missing()
+        if missing:  # a film that is there is of other frames
+            self.film.remove(frames, self.labellings)
         bar = tqdm(total=len(self.poses), initial=len(self.poses) - len(missing), desc="render", unit="frame")
         with logging_redirect_tqdm(), bar:
             for frame in missing:
